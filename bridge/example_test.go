@@ -3,6 +3,7 @@ package bridge_test
 import (
 	"context"
 	"fmt"
+	"io"
 	"log"
 	"net"
 	"net/http"
@@ -49,18 +50,40 @@ func Example() {
 // A reverse proxy that balances, caches or rewrites in this process can have the application
 // behind it through a Transport.
 func ExampleTransport() {
+	// An application that speaks FastCGI.
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer l.Close()
+	go fcgi.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s %s for %s", r.Method, r.URL.Path, r.Host)
+	}))
+
 	h, err := bridge.New(context.Background(), bridge.Config{
-		ApplicationConfig: bridge.ApplicationConfig{Backends: []string{"unix:/run/app.sock"}, Workers: 16},
+		ApplicationConfig: bridge.ApplicationConfig{Backends: []string{l.Addr().String()}, Workers: 16},
 	})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer h.Close()
-	proxy := &httputil.ReverseProxy{
-		Rewrite:   func(p *httputil.ProxyRequest) { p.SetXForwarded() },
+	proxy := httptest.NewServer(&httputil.ReverseProxy{
+		Rewrite: func(p *httputil.ProxyRequest) {
+			p.SetXForwarded()
+			p.Out.Host = "wiki.example.org"
+		},
 		Transport: &bridge.Transport{Handler: h},
+	})
+	defer proxy.Close()
+
+	res, err := http.Get(proxy.URL + "/wiki/Start")
+	if err != nil {
+		log.Fatal(err)
 	}
-	log.Fatal(http.ListenAndServe("127.0.0.1:8080", proxy))
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	fmt.Println(res.StatusCode, string(body), err)
+	// Output: 200 GET /wiki/Start for wiki.example.org <nil>
 }
 
 // Two sites in front of one application share its workers, and each of them closes by itself.

@@ -136,10 +136,12 @@ func (w *fileWriter) WriteHeader(status int) {
 	if status == http.StatusOK && w.file.Coding != "" { // ServeContent leaves that out where there is a Content-Encoding
 		h["Content-Length"] = []string{strconv.FormatInt(w.file.Size, 10)}
 	}
-	w.encoder = w.compression.Begin(compress.Answer{
-		Asked: w.request.Header, Head: w.request.Method == http.MethodHead, Header: h, Status: status, Size: w.file.Size,
-		File: true, Delimited: w.request.ProtoAtLeast(1, 1),
-	})
+	if status == http.StatusOK || status == http.StatusNotModified { // others do not have the whole file
+		w.encoder = w.compression.Begin(compress.Answer{
+			Asked: w.request.Header, Head: w.request.Method == http.MethodHead, Header: h, Status: status, Size: w.file.Size,
+			File: true, Delimited: w.request.ProtoAtLeast(1, 1),
+		})
+	}
 	w.ResponseWriter.WriteHeader(status)
 }
 

@@ -187,6 +187,39 @@ func TestFileBecomesShorter(t *testing.T) {
 	}
 }
 
+// A refusal in place of a file that would be compressed is none that was cut.
+func TestFileIsRefused(t *testing.T) {
+	root := t.TempDir()
+	if err := os.WriteFile(filepath.Join(root, "style.css"), []byte(strings.Repeat("body { margin: 0 }\n", 1000)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{
+			ApplicationConfig: ApplicationConfig{Preset: cgi.PresetPHP},
+			SiteConfig:        SiteConfig{Root: root, Compression: config.Compression{Scope: config.CompressStatic}},
+		}, fcgitest.Hello)
+		for _, c := range []struct {
+			name, value string
+			status      int
+		}{
+			{"If-Match", `"x"`, 412},
+			{"If-Unmodified-Since", "Thu, 02 Jan 1992 03:04:05 GMT", 412},
+			{"Range", "bytes=99999-", 416},
+			{"Range", "bytes=x", 416},
+			{"Range", "bytes=0-3", 206},
+		} {
+			req := httptest.NewRequest("GET", "/style.css", nil)
+			req.Header.Set("Accept-Encoding", "gzip")
+			req.Header.Set(c.name, c.value)
+			f := r.b.File(req)
+			w := httptest.NewRecorder()
+			if f.ServeHTTP(w, req); w.Code != c.status || f.Cut() || w.Header().Get("Content-Encoding") != "" {
+				t.Errorf("%s: %s: %d, %v, cut: %v; want %d", c.name, c.value, w.Code, w.Header(), f.Cut(), c.status)
+			}
+		}
+	})
+}
+
 // The log tells where the root leads, and why a file that is there is a 404.
 func TestFilesInTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -45,6 +45,9 @@ type Handler struct {
 	awaited  atomic.Bool   // somebody waits, or has waited, until no call is left
 	idle     chan struct{} // has one if the last call has ended since
 	close    func()
+
+	life context.Context // of the site's own requests
+	end  context.CancelCauseFunc
 }
 
 // New checks cfg and returns a Handler with an Application of its own, which Close of the Handler
@@ -81,6 +84,7 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 		return nil, err
 	}
 	h := &Handler{app: a, cfg: own, idle: make(chan struct{}, 1), drained: make(chan struct{})}
+	h.life, h.end = context.WithCancelCause(context.Background())
 	s := &h.serves
 	h.drain = sync.OnceFunc(func() {
 		close(h.drained)
@@ -114,9 +118,10 @@ func newHandler(a *Application, cfg SiteConfig, hooks SiteHooks) (*Handler, erro
 		Clients: lanes || h.joined.Addresses != nil, Routes: lanes || a.Spawned(), Lanes: lanes,
 	})
 	s.Config, s.Log, s.App, s.Addresses, s.Open = &own.SiteConfig, own.Logger, a.app, h.joined.Addresses, h.open
-	s.Application = blocking.Application{Gate: a.app.Gate, Pool: a.app.Pool, Spool: a.app.Spool, Discards: &a.discards, Background: a.app.Background}
+	s.Application = blocking.Application{Gate: a.app.Gate, Pool: a.app.Pool, Spool: a.app.Spool, Discards: &a.discards, Background: a.app.Background, Awaits: a.app.Awaits}
 	if holds := a.app.Holds; holds != nil {
 		s.Holds = &exchange.Holds{Site: holds.Registry.Site(), Sig: holds.Sig, Routes: holds.Routes}
+		s.Gone = h.gone
 	}
 	h.protect()
 	if lanes {
@@ -240,7 +245,8 @@ func (h *Handler) EndConnections() {
 	h.drain()
 }
 
-// Shutdown refuses new requests, waits until none is in ServeHTTP, and closes h as Close does.
+// Shutdown refuses new requests, waits until none is in ServeHTTP and the application was told of held
+// clients that are gone, and closes h as Close does.
 // If ctx ends before, it returns the cause, and h is not closed yet: cancel the contexts of the
 // requests that are left with ErrShutdown, and call Close.
 func (h *Handler) Shutdown(ctx context.Context) error {
@@ -252,7 +258,8 @@ func (h *Handler) Shutdown(ctx context.Context) error {
 }
 
 // Close refuses new requests, and waits for those in ServeHTTP: a client that stays and an
-// answer that does not end keep it waiting. If New has made h, it also refuses requests that
+// answer that does not end keep it waiting. What the application is still to be told of held clients
+// that are gone is dropped. If New has made h, it also refuses requests that
 // wait, ends what waits for abandoned answers, closes every connection and ends the processes.
 // It may be called more than once. The error is always nil.
 func (h *Handler) Close() error {
@@ -269,7 +276,7 @@ func (h *Handler) CloseWhenIdle() error {
 	return h.Close()
 }
 
-// InFlight returns how many requests are in ServeHTTP.
+// InFlight returns how many requests are in ServeHTTP, or tell the application that held clients are gone.
 func (h *Handler) InFlight() int64 { return h.inFlight.Load() }
 
 // open refuses what comes after Close or Refuse.
@@ -317,6 +324,7 @@ func (h *Handler) wake() {
 // leave closes the site.
 func (h *Handler) leave() {
 	h.closed.Store(true)
+	h.endNotices()
 	h.drain()
 	_ = h.awaitIdle(context.Background()) // which does not end
 	h.app.app.Leave(h.joined)

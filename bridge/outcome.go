@@ -61,12 +61,15 @@ type Outcome struct {
 	// "closed", "expired", "missed", "slow", "drained" or "left"; "" if it was not held.
 	Held    time.Duration
 	HeldEnd string
+	// Gone is true for a request of Sluice's own, which tells the application that a held client is
+	// gone: Grip-Link with rel=gone. Nobody is sent the answer.
+	Gone bool
 }
 
 // Snapshot is the state of an Application at one instant, with the requests of all its sites,
 // or of one Handler.
 type Snapshot struct {
-	InFlight     int64                `json:"in_flight"` // requests in ServeHTTP; all other fields are about the whole application
+	InFlight     int64                `json:"in_flight"` // requests in ServeHTTP, and what tells the application of clients that are gone; all other fields are about the whole application
 	Abandoned    int64                `json:"abandoned"` // answers awaited for nobody, until their workers are free
 	Gate         admission.Snapshot   `json:"gate"`
 	AddressLimit AddressLimitSnapshot `json:"address_limit"`

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -35,15 +36,32 @@ func PublishHandler(applications func() []*Application) http.Handler {
 			refusePublication(w, err)
 			return
 		}
-		for _, h := range to {
-			if err := h.Publish(r.Context(), body); err != nil {
-				refusePublication(w, err)
-				return
-			}
+		if err := publish(r.Context(), to, body); err != nil {
+			refusePublication(w, err)
+			return
 		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, "Published\n") // the client may have left
 	}))
+}
+
+// publish publishes the items in a body for all applications. If one refuses them, none has them.
+func publish(ctx context.Context, to []*app.Holds, body []byte) error {
+	var admitted []func(context.Context) error
+	for _, h := range to {
+		one, err := h.Admit(body)
+		if err != nil {
+			return err
+		}
+		admitted = append(admitted, one)
+	}
+	var failed []error
+	for _, one := range admitted {
+		if err := one(ctx); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	return errors.Join(failed...)
 }
 
 // errNoHolds says that there is nobody to publish for.
@@ -105,23 +123,36 @@ type HoldSnapshot struct {
 	Late       uint64 `json:"late"`       // items whose predecessor did not come in time
 	Delivered  uint64 `json:"delivered"`  // messages to clients
 	Refused    uint64 `json:"refused"`    // clients that were to be held, beyond a limit
+	Unfit      uint64 `json:"unfit"`      // messages without the variables that they are to have, for one client each
 	Denied     uint64 `json:"denied"`     // attempts to publish without the key
 
 	// Ended is how often clients have ceased to be held, by why: "answered", "closed", "expired",
 	// "recovered" (the application was asked again), "missed", "slow", "drained" or "left".
 	Ended map[string]uint64 `json:"ended"`
+
+	Gone GoneSnapshot `json:"gone"`
+}
+
+// GoneSnapshot is about clients that were held and are gone, where the application has asked to be told:
+// Grip-Link with rel=gone.
+type GoneSnapshot struct {
+	Told    uint64 `json:"told"`    // times the application has taken it
+	Failed  uint64 `json:"failed"`  // it could not be reached, or has answered with 4xx or 5xx
+	Dropped uint64 `json:"dropped"` // it was not told: too many have left at once, or the site has closed
+	Active  int    `json:"active"`  // requests that are under way
+	Waiting int    `json:"waiting"` // and that wait for them
 }
 
 func holdSnapshot(h *app.Holds) *HoldSnapshot {
 	if h == nil {
 		return nil
 	}
-	r := h.Registry.Snapshot()
+	r, gone := h.Registry.Snapshot(), h.Notices.Counts()
 	s := &HoldSnapshot{
 		Clients: r.Holds, Max: h.Registry.Limits().Holds, Channels: r.Channels, Remembered: r.Remembered,
 		Recovering: r.Recovering, Waiting: r.Waiting,
-		Published: r.Published, Duplicates: r.Duplicates, Late: r.Late, Delivered: r.Delivered, Refused: r.Refused,
-		Denied: h.Denied(), Ended: make(map[string]uint64),
+		Published: r.Published, Duplicates: r.Duplicates, Late: r.Late, Delivered: r.Delivered, Refused: r.Refused, Unfit: r.Unfit,
+		Denied: h.Denied(), Ended: make(map[string]uint64), Gone: GoneSnapshot(gone),
 	}
 	for _, e := range hold.Ends() {
 		s.Ended[e.String()] = r.Ended[e]

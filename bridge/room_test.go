@@ -78,8 +78,9 @@ func TestUploadsBesideSlowReaders(t *testing.T) {
 		}
 		cut := r.aborted()
 		// Beside 600 KiB, and an eighth for others, the answers may keep 1192 KiB of at most
-		// 1792: if all 12 hold the same, the room of 4.02 is needed.
-		if len(cut) == 0 || len(cut) > 5 {
+		// 1792: if all 12 hold the same, the room of 4.02 is needed. What is freed beyond the piece that
+		// needs it is anybody's, so there may be some more.
+		if len(cut) == 0 || len(cut) > 8 {
 			t.Errorf("%d answers were cut for an upload", len(cut))
 		}
 		for _, o := range cut {

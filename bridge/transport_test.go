@@ -65,6 +65,32 @@ func TestTransportErrors(t *testing.T) {
 	})
 }
 
+// A reader that closes a body which goes on is a client that has left: nobody waits for the rest, also
+// while the application is silent.
+func TestTransportBodyClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, Config{}, fcgitest.Once(func(s *fcgitest.Session, q *fcgitest.Request) {
+			s.Send(fcgitest.Out(q.ID, "Content-Type: text/event-stream\r\n\r\ndata: one\n\n"))
+			s.Gone()
+		}))
+		res, err := (&Transport{Handler: r.b}).RoundTrip(httptest.NewRequest("GET", "/", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := r.b.InFlight(); n != 1 {
+			t.Fatalf("%d requests in flight", n)
+		}
+		closed := time.Now()
+		if err := res.Body.Close(); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if n := r.b.InFlight(); n != 0 || time.Since(closed) > 0 {
+			t.Errorf("%d requests in flight %v after the body was closed", n, time.Since(closed))
+		}
+	})
+}
+
 // An answer that breaks off never looks complete, and one that nobody reads any more ends.
 func TestTransportTruncates(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/sluice-proxy/sluice/bridge"
+	"github.com/sluice-proxy/sluice/bridge/page"
 	"github.com/sluice-proxy/sluice/bridge/registry"
 )
 
@@ -20,7 +21,8 @@ func init() { caddy.RegisterModule(new(Admin)) }
 
 // Admin adds to Caddy's admin API:
 //
-//   - `GET /sluice/`: a page of the state for people.
+//   - `GET /sluice/`: a page of the state. Caddy refuses browsers here that are led to it by its address alone,
+//     for they send no `Origin`: for people, there is the directive `sluice_status`.
 //   - `GET /sluice/status`: the state of every application.
 //   - `POST /sluice/drain?backend=unix//run/app.sock`: sends no more requests to that backend;
 //     those in progress may finish. This lasts until the backend is resumed, or removed from the
@@ -69,6 +71,7 @@ type applicationStatus struct {
 	Backends []string        `json:"backends,omitempty"`
 	Command  string          `json:"command,omitempty"` // of a spawned application, without its arguments
 	Sites    []siteLocation  `json:"sites"`
+	Findings []page.Finding  `json:"findings"` // what is the matter, as the page says it
 	Snapshot bridge.Snapshot `json:"snapshot"`
 }
 
@@ -93,7 +96,7 @@ func (*Admin) status(w http.ResponseWriter, _ *http.Request) error {
 	list := []applicationStatus{}
 	for _, a := range applications.Applications() {
 		cfg := a.Settings()
-		s := applicationStatus{Backends: cfg.Backends, Sites: siteLocations(a), Snapshot: a.Application().Snapshot()}
+		s := applicationStatus{Backends: cfg.Backends, Sites: siteLocations(a), Findings: live().Findings(onPage(a)), Snapshot: a.Application().Snapshot()}
 		if cfg.Spawn != nil {
 			s.Command = cfg.Spawn.Command[0]
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/sluice-proxy/sluice/bridge/page"
+	"github.com/sluice-proxy/sluice/bridge/registry"
 )
 
 func init() {
@@ -27,11 +28,15 @@ func init() {
 var live = sync.OnceValue(func() *page.Page {
 	return page.New(page.Options{Applications: func() (list []page.Named) {
 		for _, a := range applications.Applications() {
-			list = append(list, page.Named{Name: a.Name(), Application: a.Application()})
+			list = append(list, onPage(a))
 		}
 		return list
 	}})
 })
+
+func onPage(a *registry.Application) page.Named {
+	return page.Named{Name: a.Name(), Application: a.Application()}
+}
 
 // Status serves a page of the state of all applications, for people. Whoever may ask for it sees
 // which routes and clients, as hashes, use them: have the site ask for a password.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // httpAuthorizer is a running auth_request.py.
@@ -153,5 +154,52 @@ func TestHTTPAuthorizerAsByNginx(t *testing.T) {
 		if fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%s: asked\n%v\nby nginx\n%v", method, got, want)
 		}
+	}
+}
+
+// An answer that says for how long it holds is not asked for again meanwhile: not for the same client,
+// path and method, and only for these.
+func TestHTTPAuthorizerIsRemembered(t *testing.T) {
+	t.Parallel()
+	authorizer, be := startHTTPAuthorizer(t), startPerl(t, 2)
+	gate := startSluice(t, append(be.args(), "--authorizer", "http://"+authorizer.addr+"/auth")...)
+	s := newSite(t, gate.url)
+	questions := func() int {
+		text, err := os.ReadFile(authorizer.log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return bytes.Count(text, []byte("\n"))
+	}
+	ask := func(user, route string) {
+		t.Helper()
+		if resp, body := s.asUser(t, user, http.MethodGet, route, nil); resp.StatusCode != http.StatusOK || vars(body)["REMOTE_USER"] != user {
+			t.Errorf("%s, user %q, want %q", resp.Status, vars(body)["REMOTE_USER"], user)
+		}
+	}
+	began := time.Now()
+	for range 5 {
+		ask("jane", "/params/x?hold")
+	}
+	once := time.Since(began) < 2*time.Second
+	if n := questions(); once && n != 1 {
+		t.Errorf("%d questions, want 1", n)
+	}
+	before := questions()
+	ask("joe", "/params/x?hold")
+	ask("jane", "/params/y?hold")
+	ask("jane", "/params/x?q=1")
+	ask("jane", "/params/x?q=1")
+	if n := questions() - before; n != 4 {
+		t.Errorf("%d questions about others, want 4", n)
+	}
+	if resp, _ := s.asUser(t, "", http.MethodGet, "/params/x?hold", nil); resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("nobody: %s", resp.Status)
+	}
+	time.Sleep(2 * time.Second)
+	before = questions()
+	ask("jane", "/params/x?hold")
+	if n := questions() - before; n != 1 {
+		t.Errorf("%d questions after it held, want 1", n)
 	}
 }

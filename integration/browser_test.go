@@ -133,6 +133,12 @@ func (b *browser) look(t *testing.T, width, height int64, theme string) {
 	time.Sleep(300 * time.Millisecond) // the charts are drawn again
 }
 
+// forceColours shows pages as with few colours of the user's choice.
+func (b *browser) forceColours(t *testing.T) {
+	t.Helper()
+	do(t, b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "forced-colors", Value: "active"}}})
+}
+
 // picture keeps a picture of the whole page in integration/out, for people.
 func (b *browser) picture(t *testing.T, name string) {
 	t.Helper()

@@ -25,11 +25,11 @@ func TestCostOfRequests(t *testing.T) {
 		body, reply    int
 		most           cost
 	}{
-		{"net", "GET /bytes/200?page=1", 0, 200, cost{allocs: 65, reads: 10, writes: 4}},
-		{"net", "GET /bytes/1048576", 0, 1 << 20, cost{allocs: 90, reads: 90, writes: 60}},
+		{"net", "GET /bytes/200?page=1", 0, 200, cost{allocs: 65, reads: 8, writes: 4}},
+		{"net", "GET /bytes/1048576", 0, 1 << 20, cost{allocs: 90, reads: 50, writes: 50}},
 		{"net", "POST /discard", 64 << 10, 200, cost{allocs: 75, reads: 18, writes: 8}},
-		{"loop", "GET /bytes/200?page=1", 0, 200, cost{allocs: 65, reads: 4, writes: 3}},
-		{"loop", "GET /bytes/1048576", 0, 1 << 20, cost{allocs: 90, reads: 90, writes: 90}},
+		{"loop", "GET /bytes/200?page=1", 0, 200, cost{allocs: 30, reads: 3, writes: 3}},
+		{"loop", "GET /bytes/1048576", 0, 1 << 20, cost{allocs: 60, reads: 50, writes: 50}},
 	} {
 		t.Run(tc.front+" "+tc.request, func(t *testing.T) {
 			const warm, n = 100, 500

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 )
@@ -117,6 +118,16 @@ func TestDemoPage(t *testing.T) {
 	}
 	b.look(t, 1280, 900, "dark")
 	wantAccessible(t, b)
+
+	b.click(t, "#pause")
+	b.awaitText(t, "#connection", "Paused")
+	before := value[string](t, b, `document.querySelector("main").innerHTML`)
+	time.Sleep(1500 * time.Millisecond) // three events, if they were shown
+	if value[string](t, b, `document.querySelector("main").innerHTML`) != before {
+		t.Error("a paused page has changed")
+	}
+	b.click(t, "#pause")
+	b.awaitText(t, "#connection", "Live")
 
 	turn(t, b, "polls", 0)
 	becomes(t, s, "long-polls end", func(gate, queue demoSide) bool { return gate.Poll == 0 && queue.Poll == 0 && queue.Answered > 20 })

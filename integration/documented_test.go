@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -117,6 +118,34 @@ func TestDocumentedTrac(t *testing.T) {
 	parent, users := trac(t, "one", "two")
 	g := startRecipe(t, "trac", "/var/lib/sluice/trac", parent, "/etc/sluice/trac.htpasswd", users,
 		"spawn.env = { ", "spawn.env = { PYTHONPATH = \""+tracPath+"\", ")
+	g.wantTrac(t)
+}
+
+// Trac in a server that speaks HTTP, with the module of the page.
+func TestDocumentedTracUnderGunicorn(t *testing.T) {
+	t.Parallel()
+	parent, users := trac(t, "one", "two")
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "tracapp.py"), "%s", fenced(t, "trac-gunicorn", "python"))
+	g := startRecipe(t, "trac-gunicorn", "/usr/bin/gunicorn", need(t, "/usr/bin/gunicorn"), "/var/lib/sluice/trac.wsgi", dir,
+		"/var/lib/sluice/trac", parent, "/etc/sluice/trac.htpasswd", users, "spawn.env = { ", "spawn.env = { PYTHONPATH = \""+tracPath+"\", ")
+	g.wantTrac(t)
+	r := g.app.request(t, http.MethodGet, "/one/wiki", nil) // without the cookie of the log-in
+	r.Header.Set("X-Remote-User", "jane")
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK || strings.Contains(string(body), "logged in as") {
+		t.Errorf("a client that says who it is: %s, %v\n%s", resp.Status, err, head(string(body)))
+	}
+}
+
+// wantTrac fails unless there are the projects one and two, and jane can log in.
+func (g *configured) wantTrac(t testing.TB) {
+	t.Helper()
 	page := g.app.get(t, "/")
 	wantContains(t, page, "Project one")
 	wantContains(t, page, "Project two")

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -37,6 +38,8 @@ type newsroom struct {
 	gate laneGate
 	app  *process
 	told int // the number of the last news
+
+	direct string // URL of an application that speaks HTTP
 }
 
 func startNewsroom(t testing.TB, args ...string) *newsroom {
@@ -94,12 +97,28 @@ func (n *newsroom) tell(t testing.TB, text string) map[string]any {
 	}
 }
 
+// page asks for a page that must be there, and returns how long that took.
+func (n *newsroom) page(t testing.TB) time.Duration {
+	t.Helper()
+	asked := time.Now()
+	resp, err := http.Get(n.gate.url + "/page?ms=5")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("a page: %s", resp.Status)
+	}
+	return time.Since(asked)
+}
+
 // held is what the gate tells of held clients.
 func (n *newsroom) held(t testing.TB) (state struct {
 	Clients    int               `json:"clients"`
 	Recovering int               `json:"recovering"`
 	Waiting    int               `json:"waiting"`
 	Delivered  uint64            `json:"delivered"`
+	Gone       goneState         `json:"gone"`
 	Ended      map[string]uint64 `json:"ended"`
 },
 ) {
@@ -117,6 +136,15 @@ func (n *newsroom) held(t testing.TB) (state struct {
 		t.Fatal(err)
 	}
 	return state
+}
+
+// goneState is what a gate tells of clients that are gone.
+type goneState struct {
+	Told    int `json:"told"`
+	Failed  int `json:"failed"`
+	Dropped int `json:"dropped"`
+	Active  int `json:"active"`
+	Waiting int `json:"waiting"`
 }
 
 func (n *newsroom) wantHeld(t testing.TB, clients int) {
@@ -303,16 +331,7 @@ func TestHeldStreamsComeBack(t *testing.T) {
 	var slowest time.Duration
 	for i := range 2 { // while they come back
 		publish(t, n.gate.status, n.tell(t, fmt.Sprint("meanwhile", i)))
-		asked := time.Now()
-		resp, err := http.Get(n.gate.url + "/page?ms=5")
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-		slowest = max(slowest, time.Since(asked))
-		if resp.StatusCode != http.StatusOK {
-			t.Errorf("a page meanwhile: %s", resp.Status)
-		}
+		slowest = max(slowest, n.page(t))
 	}
 	n.wantHeld(t, clients)
 	t.Logf("%d clients came back within %v; the application took %v of a processor; the slowest page meanwhile took %v",
@@ -335,13 +354,65 @@ func TestHeldStreamsComeBack(t *testing.T) {
 	n.wantHeld(t, 0)
 }
 
+// Thousands leave at once, as when a network breaks. The application is told of each, two at a time, and
+// pages do not notice.
+func TestHeldAllGone(t *testing.T) {
+	checkLeaks(t)
+	n, clients := startNewsroom(t), crowdOfHeld()
+	host := strings.TrimPrefix(n.gate.url, "http://")
+	conns := make([]net.Conn, clients)
+	for i := range conns {
+		c, err := net.Dial("tcp", host)
+		if err != nil {
+			t.Fatalf("connection %d: %v", i, err)
+		}
+		defer c.Close()
+		fmt.Fprintf(c, "GET /flow?after=0&gone=1 HTTP/1.1\r\nHost: %s\r\n\r\n", host)
+		conns[i] = c
+	}
+	n.wantHeld(t, clients)
+	pages := func() (slowest time.Duration) {
+		for range 20 {
+			slowest = max(slowest, n.page(t))
+		}
+		return slowest
+	}
+	before, cpu, begun := pages(), cpuOf(t, n.app.Process.Pid), time.Now()
+	for _, c := range conns {
+		_ = c.Close()
+	}
+	meanwhile, most := pages(), 0
+	for told := 0; told < clients; {
+		eventually(t, fmt.Sprintf("more than %d were told of", told), func() error {
+			state := n.held(t).Gone
+			if most = max(most, state.Active); state.Told == told {
+				return fmt.Errorf("%+v", state)
+			}
+			told = state.Told
+			return nil
+		})
+	}
+	t.Logf("%d clients were told to be gone within %v, %d at a time; the application took %v of a processor; the slowest of 20 pages took %v before, %v meanwhile",
+		clients, time.Since(begun).Round(time.Millisecond), most, cpuOf(t, n.app.Process.Pid)-cpu, before.Round(time.Millisecond), meanwhile.Round(time.Millisecond))
+	if state := n.held(t).Gone; state != (goneState{Told: clients}) || most > 2 {
+		t.Errorf("%+v, %d at a time", state, most)
+	}
+	resp, err := http.Get(n.gate.url + "/left")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if text, err := io.ReadAll(resp.Body); err != nil || string(text) != fmt.Sprintf("%d ['0']\n", clients) {
+		t.Errorf("the application says %q, %v", text, err)
+	}
+}
+
 // gripLibrary is where setup.sh has put @fanoutio/grip.
 const gripLibrary = "/usr/local/share/sluice-test/grip"
 
-// An application that has its clients held by an existing library, unchanged: it finds the requests
-// signed, and publishes with the key, or with a token that is signed with it.
-func TestHeldByLibrary(t *testing.T) {
-	checkLeaks(t)
+// startGripApp starts an application that has its clients held by an existing library, and its gate.
+func startGripApp(t *testing.T, args ...string) *newsroom {
+	t.Helper()
 	if _, err := os.Stat(gripLibrary + "/node_modules/@fanoutio/grip"); err != nil {
 		missing(t, "@fanoutio/grip")
 	}
@@ -352,9 +423,18 @@ func TestHeldByLibrary(t *testing.T) {
 	}
 	app := exec.Command(need(t, "node", "nodejs"), testdata(t, "grip.mjs"), gripLibrary, holdKey)
 	app.Env = append(os.Environ(), "PORT="+port)
-	awaitAddress(t, start(t, app), "tcp", addr)
-	gate := watched(t, startSluice(t, "--backend", "http://"+addr, "--workers", "4", "--hold", holdKeyFile(t)))
-	n := newsroom{gate: gate}
+	n := &newsroom{app: start(t, app), direct: "http://" + addr}
+	awaitAddress(t, n.app, "tcp", addr)
+	n.gate = watched(t, startSluice(t, append([]string{"--backend", "http://" + addr, "--workers", "4", "--hold", holdKeyFile(t)}, args...)...))
+	return n
+}
+
+// An application that has its clients held by an existing library, unchanged: it finds the requests
+// signed, and publishes with the key, or with a token that is signed with it.
+func TestHeldByLibrary(t *testing.T) {
+	checkLeaks(t)
+	n := startGripApp(t)
+	gate := n.gate
 	for i, to := range []string{gate.status + "/?key=" + holdKey, gate.status + "/?iss=app&key=" + holdKey} {
 		text := fmt.Sprint("news", i)
 		poll, err := http.Get(gate.url + "/stream?c=lib")
@@ -390,4 +470,57 @@ func TestHeldByLibrary(t *testing.T) {
 			t.Errorf("the stream: %q, %v", got, err)
 		}
 	}
+}
+
+// An application knows who is there: it is told who is gone, by their own log-in, in a drain as well.
+func TestHeldGone(t *testing.T) {
+	checkLeaks(t)
+	users := filepath.Join(t.TempDir(), "users")
+	run(t, exec.Command(need(t, "htpasswd"), "-cbB", users, "ann", "secret"))
+	n := startGripApp(t, "--auth-file", users)
+	get := func(path string) *http.Response {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, n.gate.url+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.SetBasicAuth("ann", "secret")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode != http.StatusOK {
+			t.Fatal(resp.Status)
+		}
+		return resp
+	}
+	here := func(want string) {
+		t.Helper()
+		eventually(t, "there are "+want, func() error {
+			resp, err := http.Get(n.direct + "/who")
+			if err != nil {
+				return err
+			}
+			defer resp.Body.Close()
+			if who, err := io.ReadAll(resp.Body); err != nil || strings.TrimSpace(string(who)) != want {
+				return fmt.Errorf("%q, %v", who, err)
+			}
+			return nil
+		})
+	}
+	streams := make(map[string]*http.Response)
+	for _, id := range []string{"1", "2", "3"} {
+		streams[id] = get("/here?id=" + id)
+		defer streams[id].Body.Close()
+	}
+	here("1 2 3")
+	streams["2"].Body.Close()
+	here("1 3")
+	if err := n.gate.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.gate.wait(t); err != nil {
+		t.Error(err)
+	}
+	here("")
 }

@@ -114,7 +114,7 @@ var layout = []struct {
 		{name: "cmd/sluice/internal/tlsfront", own: []string{"cmd/sluice/internal/accepted"}},
 		{name: "cmd/sluice/internal/certs", others: []string{"github.com/caddyserver/certmagic", "go.uber.org/zap", "golang.org/x/crypto/ocsp"}},
 		{name: "cmd/sluice/internal/tomlfile", own: []string{"bridge/config"}, others: []string{"github.com/pelletier/go-toml/v2", "github.com/pelletier/go-toml/v2/unstable"}},
-		{name: "cmd/sluice/internal/convert", own: []string{"bridge/config", "cmd/sluice/internal/tomlfile"}},
+		{name: "cmd/sluice/internal/convert", own: []string{"bridge/cgi", "bridge/config", "cmd/sluice/internal/tomlfile"}},
 		{name: "cmd/sluice/internal/logwriter"},
 		{name: "cmd/sluice/internal/systemd", others: []string{sysUnix}},
 		{name: "cmd/sluice/internal/demo", own: []string{"bridge", "bridge/config", "bridge/events", "bridge/fleet", "bridge/status"}, others: []string{"github.com/alicebob/miniredis/v2/...", "github.com/alicebob/miniredis/v2"}},
@@ -122,7 +122,7 @@ var layout = []struct {
 		{name: "cmd/sluice/internal/watch", others: []string{"golang.org/x/term", "golang.org/x/text/width"}},
 		{name: "cmd/sluice", own: []string{
 			"bridge", "bridge/admission", "bridge/basicauth", "bridge/cgi", "bridge/cgiserver", "bridge/config", "bridge/front", "bridge/metrics", "bridge/page",
-			"bridge/probe", "bridge/registry", "bridge/status", "bridge/supervise", "cmd/sluice/internal/accepted", "cmd/sluice/internal/certs", "cmd/sluice/internal/connlimit", "cmd/sluice/internal/convert", "cmd/sluice/internal/demo", "cmd/sluice/internal/handover", "cmd/sluice/internal/hosts", "cmd/sluice/internal/lastcall",
+			"bridge/probe", "bridge/registry", "bridge/spool", "bridge/status", "bridge/supervise", "cmd/sluice/internal/accepted", "cmd/sluice/internal/certs", "cmd/sluice/internal/connlimit", "cmd/sluice/internal/convert", "cmd/sluice/internal/demo", "cmd/sluice/internal/handover", "cmd/sluice/internal/hosts", "cmd/sluice/internal/lastcall",
 			"cmd/sluice/internal/logwriter", "cmd/sluice/internal/systemd", "cmd/sluice/internal/tlsfront", "cmd/sluice/internal/tomlfile", "cmd/sluice/internal/tracing", "cmd/sluice/internal/watch", "internal/framing", "internal/halfclose",
 		}, others: []string{"github.com/dustin/go-humanize", "github.com/prometheus/client_golang/...", "github.com/spf13/cobra", "github.com/spf13/pflag", rate}},
 		{name: "caddyplugin", own: []string{

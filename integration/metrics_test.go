@@ -206,6 +206,14 @@ func TestDashboard(t *testing.T) {
 			}
 		}
 	}
+	for section := range strings.SplitSeq(docs, "\n## ") { // each kind of metrics has a panel
+		names := regexp.MustCompile("\\| `(sluice_[a-z_]+)`").FindAllStringSubmatch(section, -1)
+		if title, _, _ := strings.Cut(section, "\n"); len(names) > 0 && !slices.ContainsFunc(names, func(m []string) bool {
+			return regexp.MustCompile(`\b` + m[1] + `\b`).MatchString(strings.Join(expressions, "\n"))
+		}) {
+			t.Errorf("the dashboard has nothing of %q", title)
+		}
+	}
 	for _, m := range regexp.MustCompile(`alert: (\w+)`).FindAllStringSubmatch(alerts, -1) {
 		if !strings.Contains(docs, "| `"+m[1]+"` |") {
 			t.Errorf("%s is not documented", m[1])

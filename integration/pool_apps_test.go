@@ -18,6 +18,7 @@ type counters struct {
 	Open       int `json:"open"`
 	MostOpen   int `json:"most_open"`
 	TurnedAway int `json:"turned_away"`
+	Unnoticed  int `json:"unnoticed"` // of those turned away, when a connection that had a thread was closed by its client already
 	Waiting    int `json:"waiting"`
 }
 
@@ -43,17 +44,23 @@ func countersOf(t testing.TB, path string) (c counters) {
 }
 
 // threaded is the command for testdata/threaded.py, whose listening socket is fd 0.
-func threaded(t testing.TB, threads int) (app *exec.Cmd, stats string) {
+func threaded(t testing.TB, threads int, options ...string) (app *exec.Cmd, stats string) {
 	t.Helper()
 	stats = filepath.Join(socketDir(t), "stats.sock")
-	return exec.Command(need(t, "python3"), testdata(t, "threaded.py"), "--threads", strconv.Itoa(threads), "--stats", stats), stats
+	options = append([]string{testdata(t, "threaded.py"), "--threads", strconv.Itoa(threads), "--stats", stats}, options...)
+	return exec.Command(need(t, "python3"), options...), stats
 }
 
 // startThreaded waits until the server accepts; see TestSlowStart for one that does
 // not yet.
 func startThreaded(t testing.TB, threads int) (be backend, stats string) {
 	t.Helper()
-	app, stats := threaded(t, threads)
+	return startThreadedWith(t, threads)
+}
+
+func startThreadedWith(t testing.TB, threads int, options ...string) (be backend, stats string) {
+	t.Helper()
+	app, stats := threaded(t, threads, options...)
 	p, addr := startOnSocket(t, app)
 	countersOf(t, stats)
 	return backend{addr: addr, workers: threads, process: p}, stats

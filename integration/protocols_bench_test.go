@@ -18,15 +18,17 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/fcgi"
 )
 
-// BenchmarkProtocols has a way for each protocol in and out: the same request, over kept connections
-// of unix sockets, by way of sluice serve to the same Go program. Each iteration is a round of all
-// ways; the figures are the medians of the rounds, of the CPU time of sluice serve per request.
+// BenchmarkProtocols has a way for each protocol in and out, and for HTTP by --front net: the same
+// request, over kept connections of unix sockets, by way of sluice serve to the same Go program. Each
+// iteration is a round of all ways; the figures are the medians of the rounds, of the CPU time of
+// sluice serve per request.
 //
 //	go test ./integration -run '^$' -bench Protocols -benchtime 7x
 func BenchmarkProtocols(b *testing.B) {
 	ways := startWays(b)
 	for _, w := range ways {
-		w.round(b) // warms up
+		w.connect(b) // not before: a connection without a request does not stay
+		w.round(b)   // warms up
 	}
 	for b.Loop() {
 		for _, w := range ways {
@@ -43,6 +45,7 @@ func BenchmarkProtocols(b *testing.B) {
 type way struct {
 	name    string
 	gate    sluice
+	at      string // its unix socket
 	request []byte
 	answer  func(*bufio.Reader) error
 	conns   []net.Conn
@@ -50,7 +53,7 @@ type way struct {
 	samples []float64
 }
 
-// startWays starts a gate for each protocol of the application.
+// startWays starts a gate for each protocol of the application and each front.
 func startWays(b *testing.B) (ways []*way) {
 	b.Helper()
 	socket := startBackend(b)
@@ -59,26 +62,31 @@ func startWays(b *testing.B) (ways []*way) {
 		{"http", "http+unix:" + socket + ".http"},
 	} {
 		dir := socketDir(b)
-		inHTTP, inFastCGI := filepath.Join(dir, "http"), filepath.Join(dir, "fcgi")
-		gate := startSluice(b, "--listen", "unix:"+inHTTP, "--listen", "fcgi+unix:"+inFastCGI, "--backend", out.addr, "--workers", strconv.Itoa(callers))
-		for _, w := range []*way{
-			{name: "http-" + out.name, request: []byte("GET /bytes/200?page=1 HTTP/1.1\r\n" + benchHeader + "\r\n"), answer: readHTTPAnswer},
-			{name: "fcgi-" + out.name, request: benchRecords(b), answer: readFastCGIAnswer},
-		} {
-			w.gate = gate
-			socket := map[bool]string{true: inHTTP, false: inFastCGI}[strings.HasPrefix(w.name, "http")]
-			for range callers {
-				c, err := net.Dial("unix", socket)
-				if err != nil {
-					b.Fatal(err)
-				}
-				b.Cleanup(func() { c.Close() })
-				w.conns, w.readers = append(w.conns, c), append(w.readers, bufio.NewReader(c))
-			}
-			ways = append(ways, w)
-		}
+		inHTTP, inFastCGI, inNet := filepath.Join(dir, "http"), filepath.Join(dir, "fcgi"), filepath.Join(dir, "net")
+		workers := []string{"--backend", out.addr, "--workers", strconv.Itoa(callers)}
+		loop := startSluice(b, append(workers, "--listen", "unix:"+inHTTP, "--listen", "fcgi+unix:"+inFastCGI)...)
+		netFront := startSluice(b, append(workers, "--listen", "unix:"+inNet, "--front", "net")...)
+		get := []byte("GET /bytes/200?page=1 HTTP/1.1\r\n" + benchHeader + "\r\n")
+		ways = append(
+			ways,
+			&way{name: "http-" + out.name, gate: loop, at: inHTTP, request: get, answer: readHTTPAnswer},
+			&way{name: "net-" + out.name, gate: netFront, at: inNet, request: get, answer: readHTTPAnswer},
+			&way{name: "fcgi-" + out.name, gate: loop, at: inFastCGI, request: benchRecords(b), answer: readFastCGIAnswer},
+		)
 	}
 	return ways
+}
+
+func (w *way) connect(b *testing.B) {
+	b.Helper()
+	for range callers {
+		c, err := net.Dial("unix", w.at)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { c.Close() })
+		w.conns, w.readers = append(w.conns, c), append(w.readers, bufio.NewReader(c))
+	}
 }
 
 // round sends so many requests by each connection that the kernel's count of CPU time, in steps

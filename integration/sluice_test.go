@@ -95,7 +95,7 @@ func runGate(t testing.TB, dir string, argv []string) sluice {
 	return s
 }
 
-var listening = regexp.MustCompile(`msg=serving listen="?(?:/[^ ,]+, )?(127\.0\.0\.1:\d+)[ ,]`)
+var listening = regexp.MustCompile(`msg=serving listen="?(?:/[^ ,]+, )?(127\.0\.0\.1:\d+)[ ,"]`)
 
 // signal sends a signal to the gate alone.
 func (s sluice) signal(t testing.TB, sig syscall.Signal) {

@@ -82,7 +82,7 @@ func TestStatusOfTrouble(t *testing.T) {
 		t.Errorf("not asked yet: exit status %d: %s", exit, out)
 	}
 	newSite(t, s.url).do(t, newSite(t, s.url).request(t, http.MethodGet, "/", nil))
-	if out, exit := runStatus(t, "--once", addr); exit != 1 || !strings.Contains(out, "degraded") || !strings.Contains(out, dead+" cannot be connected to (") {
+	if out, exit := runStatus(t, "--once", addr); exit != 1 || !strings.Contains(out, "degraded") || !strings.Contains(out, "The application cannot be connected to at "+dead+" (") {
 		t.Errorf("exit status %d: %s", exit, out)
 	}
 	if out, exit := runStatus(t, "--wait", "ready", "--timeout", "300ms", addr); exit != 1 || !strings.Contains(out, "not ready after 300ms: "+dead+" is down") {

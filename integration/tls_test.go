@@ -72,11 +72,15 @@ func (a *certificateAuthority) issue(t testing.TB, file string, serial int64, na
 	a.issueAs(t, file, &x509.Certificate{SerialNumber: big.NewInt(serial), DNSNames: names, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}})
 }
 
-// issueAs writes a certificate that is valid for 40 days, with its chain and its key, into one file.
+// issueAs writes a certificate, with its chain and its key, into one file. Unless said otherwise it is
+// valid for 40 days.
 func (a *certificateAuthority) issueAs(t testing.TB, file string, of *x509.Certificate, chain ...*x509.Certificate) {
 	t.Helper()
 	key := newKey(t)
-	of.NotBefore, of.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(40*24*time.Hour)
+	of.NotBefore = time.Now().Add(-time.Hour)
+	if of.NotAfter.IsZero() {
+		of.NotAfter = time.Now().Add(40 * 24 * time.Hour)
+	}
 	der, err := x509.CreateCertificate(rand.Reader, of, a.certificate, &key.PublicKey, a.key)
 	if err != nil {
 		t.Fatal(err)

@@ -238,40 +238,50 @@ func (l *upgradeLoad) end(t *testing.T) {
 // has threads. The last process has as many descriptors as the first.
 func TestUpgradeUnderLoad(t *testing.T) {
 	t.Parallel()
-	const workers = 8
 	eachFront(t, func(t *testing.T, front string) {
-		be, stats := startThreaded(t, workers)
-		g := startUpgrading(t, "front = \""+front+"\"", fmt.Sprintf("[[application]]\nbackends = [%q]\nworkers = %d\n[[site]]\n", be.addr, workers))
-		g.app.get(t, "/hello")
-		first := openFiles(t, g.alone(t))
-		load := startUpgradeLoad(t, g.url, workers/2)
 		times := 2
 		if os.Getenv("SLUICE_SOAK") != "" {
 			times = 10
 		}
-		for range times {
-			time.Sleep(100 * time.Millisecond)
-			g.install(t)
-			g.upgraded(t)
-			g.alone(t)
-		}
-		load.end(t)
-		c := countersOf(t, stats)
-		if c.TurnedAway > 0 || c.MostOpen > workers {
-			t.Errorf("the application has %d threads: %+v", workers, c)
-		}
-		pid := g.alone(t)
-		eventually(t, "there are as many descriptors as before", func() error {
-			if now := openFiles(t, pid); now > first+workers {
-				return fmt.Errorf("%d, and there were %d", now, first)
-			}
-			return nil
-		})
-		if kids := children(t, pid); len(kids) > 0 {
-			t.Errorf("it has processes: %v", kids)
-		}
-		t.Logf("%d pages, the slowest %d ms; %d long-polls, %d uploads; at most %d connections", load.pages.Load(), load.slowest.Load(), load.polls.Load(), load.uploads.Load(), c.MostOpen)
+		upgradesUnderLoad(t, front, times)
 	})
+}
+
+// The same holds for an application whose threads notice late that their connections were closed.
+func TestUpgradeThreadsNoticeLate(t *testing.T) {
+	t.Parallel()
+	upgradesUnderLoad(t, "loop", 1, "--notice", "0.4")
+}
+
+func upgradesUnderLoad(t *testing.T, front string, times int, options ...string) {
+	const workers = 8
+	be, stats := startThreadedWith(t, workers, options...)
+	g := startUpgrading(t, "front = \""+front+"\"", fmt.Sprintf("[[application]]\nbackends = [%q]\nworkers = %d\n[[site]]\n", be.addr, workers))
+	g.app.get(t, "/hello")
+	first := openFiles(t, g.alone(t))
+	load := startUpgradeLoad(t, g.url, workers/2)
+	for range times {
+		time.Sleep(100 * time.Millisecond)
+		g.install(t)
+		g.upgraded(t)
+		g.alone(t)
+	}
+	load.end(t)
+	c := countersOf(t, stats)
+	if c.TurnedAway > 0 || c.MostOpen > workers {
+		t.Errorf("the application has %d threads: %+v", workers, c)
+	}
+	pid := g.alone(t)
+	eventually(t, "there are as many descriptors as before", func() error {
+		if now := openFiles(t, pid); now > first+workers {
+			return fmt.Errorf("%d, and there were %d", now, first)
+		}
+		return nil
+	})
+	if kids := children(t, pid); len(kids) > 0 {
+		t.Errorf("it has processes: %v", kids)
+	}
+	t.Logf("%d pages, the slowest %d ms; %d long-polls, %d uploads; at most %d connections", load.pages.Load(), load.slowest.Load(), load.polls.Load(), load.uploads.Load(), c.MostOpen)
 }
 
 // What the former process has of the workers while its long-polls end is little, and pages go on.
@@ -295,6 +305,9 @@ func TestUpgradeLeavesWorkers(t *testing.T) {
 		return nil
 	})
 	g.upgraded(t)
+	if text := g.status.get(t, "/status.json"); len(g.processes(t)) > 1 && !strings.Contains(text, "left to the process before this one") {
+		t.Errorf("nothing is said of the former process's workers: %s", text)
+	}
 	for len(g.processes(t)) > 1 {
 		begun := time.Now()
 		resp, err := http.Get(g.url + "/hello")

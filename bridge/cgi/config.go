@@ -161,6 +161,7 @@ type Mapper struct {
 	unchecked       bool
 
 	userHeader  string // in canonical form
+	userVar     string // the variable of userHeader
 	passUser    string // in canonical form
 	granted     grantedFields
 	underscored underscored
@@ -283,6 +284,9 @@ func (c Config) mapper() (*Mapper, error) {
 	}
 	if m.userHeader, err = checkUserField("user_header", c.UserHeader); err != nil {
 		return nil, err
+	}
+	if m.userHeader != "" {
+		m.userVar = "HTTP_" + strings.ToUpper(strings.ReplaceAll(m.userHeader, "-", "_"))
 	}
 	if m.passUser, err = checkUserField("pass_user", c.PassUser); err != nil {
 		return nil, err

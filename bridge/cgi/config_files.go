@@ -213,6 +213,8 @@ func (m *Mapper) checkStaticDirs(s *statics, list []string) error {
 			return fmt.Errorf("cgi: static_dirs %q: a directory has one path, without *", text)
 		case outside && dir == "" || hasBreak(dir):
 			return fmt.Errorf("cgi: static_dirs %q: want a directory after \"=\", as in \"/img=/srv/img\"", text)
+		case outside && filepath.Clean(dir) == "/":
+			return fmt.Errorf("cgi: static_dirs %q: is the whole machine, with files that nobody meant to be sent; name the directory", text)
 		case m.hide.Has(prefix), m.hide.Has(m.mount + m.belowMountOf(prefix)):
 			return fmt.Errorf("cgi: static_dirs %q: can match nothing, hide has it out of reach", text)
 		case hasDot(prefix + "/"):

@@ -82,6 +82,8 @@ func TestConfigErrorsNameTheKey(t *testing.T) {
 		{Config{Root: dir, StaticDirs: []string{"/img*"}}, `cgi: static_dirs "/img*": can match nothing`},
 		{Config{Root: dir, StaticDirs: []string{"/.git"}}, `cgi: static_dirs "/.git": can match nothing`},
 		{Config{Root: dir, StaticDirs: []string{"/img="}}, `cgi: static_dirs "/img=": want a directory`},
+		{Config{StaticDirs: []string{"/img=/"}}, `cgi: static_dirs "/img=/": is the whole machine`},
+		{Config{StaticDirs: []string{"/img=/srv/.."}}, `cgi: static_dirs "/img=/srv/..": is the whole machine`},
 		{Config{Root: dir, StaticDirs: []string{"/a/b"}, Hide: []string{"/a"}}, `cgi: static_dirs "/a/b": can match nothing, hide`},
 		{Config{Preset: "php", Root: dir, Static: "usual", Index: []string{"index.php", "a.txt"}}, `cgi: index "a.txt": can stand for no directory`},
 		{Config{Preset: "php", Root: dir, Static: "off", Index: []string{"index.html"}}, `cgi: index "index.html": can stand for no directory`},

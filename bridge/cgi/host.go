@@ -13,11 +13,19 @@ func IsHost(host string) bool {
 	return ok
 }
 
+// isOfHost has the bytes that a Host field may have.
+var isOfHost = func() (of [256]bool) {
+	for c := range of {
+		of[c] = isAlphanumeric(byte(c)) || strings.IndexByte("-._:[]~!$%&'()*+,;=", byte(c)) >= 0
+	}
+	return of
+}()
+
 // splitHost splits a Host field; ok is false if it is malformed. The brackets of an IPv6
 // address are kept: RFC 3875 section 4.1.14 requires them in SERVER_NAME.
 func splitHost(host string) (name, port string, ok bool) {
 	for i := range len(host) {
-		if c := host[i]; !isAlphanumeric(c) && strings.IndexByte("-._:[]~!$%&'()*+,;=", c) < 0 {
+		if !isOfHost[host[i]] {
 			return "", "", false // net/http accepts the same characters
 		}
 	}
@@ -40,7 +48,7 @@ func splitHost(host string) (name, port string, ok bool) {
 		}
 		port = rest[1:]
 	}
-	if name == "" || name[0] != '[' && strings.ContainsAny(name, "[]") || strings.Contains(name, "..") || !wellEscaped(name) {
+	if name == "" || name[0] != '[' && (strings.IndexByte(name, '[') >= 0 || strings.IndexByte(name, ']') >= 0) || strings.Contains(name, "..") || !wellEscaped(name) {
 		return "", "", false
 	}
 	return name, port, true

@@ -210,7 +210,8 @@ func fieldOf(name string) string {
 // order, with these exceptions: CONTENT_LENGTH is the length of the body; what the configuration
 // sets, Config.Env, or an authorizer has given, replaces what came by that name; a user that a front in this process has
 // authenticated replaces the web server's; and HTTP_PROXY, which would configure the
-// application's HTTP client, is dropped, as are fields that only an authorizer may give.
+// application's HTTP client, is dropped, as are fields that only an authorizer may give, and
+// Config.UserHeader of a peer that is no trusted proxy.
 func (m *Mapper) received(dst []Var, v *Received, r *http.Request, c *Client, contentLength int64) ([]Var, error) {
 	if v.document != "" && len(m.hide.list) > 0 && m.hides(path.Clean(v.document)) {
 		return dst, notFound("path %.200q is hidden", v.document)
@@ -218,7 +219,7 @@ func (m *Mapper) received(dst []Var, v *Received, r *http.Request, c *Client, co
 	b := builder{mapper: m, vars: dst}
 	length, identified := contentLength < 0 || v.Authorizer, c.User == v.user
 	for _, p := range v.Vars {
-		if c.Granted.has(p.Name) || m.granted.variables[p.Name] || c.Grip.reservesVar(p.Name) {
+		if c.Granted.has(p.Name) || m.granted.variables[p.Name] || c.Grip.reservesVar(p.Name) || p.Name == m.userVar && !c.Trusted {
 			continue
 		}
 		switch p.Name {

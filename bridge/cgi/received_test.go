@@ -136,6 +136,8 @@ func TestReceivedVars(t *testing.T) {
 		{"httpoxy", cgi.Config{}, with("HTTP_PROXY=evil"), 0, none, came},
 		{"configured", cgi.Config{Env: map[string]string{"CUSTOM": "c", "B": "2", "REMOTE_USER": "x"}}, came, 0, none, append(without(came, "CUSTOM", "REMOTE_USER"), "B=2", "CUSTOM=c", "REMOTE_USER=x")},
 		{"a user that was checked here", cgi.Config{}, came, 0, func(c *cgi.Client) { c.User, c.AuthType, c.Verified = "bob", "Basic", true }, append(without(came, "REMOTE_USER", "AUTH_TYPE", "HTTP_AUTHORIZATION"), "REMOTE_USER=bob", "AUTH_TYPE=Basic")},
+		{"a field that only a proxy may set", cgi.Config{UserHeader: "X-Remote-User"}, with("HTTP_X_REMOTE_USER=root", "HTTP_X_REMOTE=1"), 0, none, with("HTTP_X_REMOTE=1")},
+		{"a field that a proxy sets", cgi.Config{UserHeader: "X-Remote-User", TrustedProxies: []string{"192.0.2.1"}}, with("REMOTE_ADDR=192.0.2.1", "HTTP_X_REMOTE_USER=bob"), 0, none, with("REMOTE_ADDR=192.0.2.1", "HTTP_X_REMOTE_USER=bob")},
 		{"php needs no root", cgi.Config{Preset: cgi.PresetPHP, AllReceived: true}, came, 0, none, came},
 		{"nor is a root looked at", cgi.Config{Preset: cgi.PresetCGI, Root: t.TempDir()}, came, 0, none, came},
 	} {

@@ -173,7 +173,7 @@ func TestStaticMissingBelowRoot(t *testing.T) {
 
 func TestStaticErrors(t *testing.T) {
 	dirs := func(cfg Config) Config {
-		cfg.StaticDirs = []string{"/x=/"}
+		cfg.StaticDirs = []string{"/x=/srv"}
 		return cfg
 	}
 	for want, cfg := range map[string]Config{

@@ -27,6 +27,15 @@ type fastCGIConn struct {
 	running int                // handlers, until that was sent
 	last    bool               // the connection ends with the requests it has
 	ended   bool               // nothing more is sent: what comes is dropped
+	waits   bool               // a goroutine waits for next
+	next    chan call
+}
+
+// call is a call of the handler.
+type call struct {
+	of      *stream
+	r       *http.Request
+	refused int // status, 0: it is not
 }
 
 // stream is a request on a fastCGIConn. All but the request is guarded by the connection's mu or
@@ -54,7 +63,7 @@ const readBuffer = 8 << 10
 func newFastCGIConn(s *Server, c net.Conn) *fastCGIConn {
 	return &fastCGIConn{
 		link: link{net: c, timeout: s.WriteTimeout}, server: s,
-		in: bufio.NewReaderSize(c, readBuffer), streams: make(map[uint16]*stream, 1),
+		in: bufio.NewReaderSize(c, readBuffer), streams: make(map[uint16]*stream, 1), next: make(chan call, 1),
 	}
 }
 
@@ -75,6 +84,7 @@ func (c *fastCGIConn) serve() {
 			c.forget(st)
 		}
 	}
+	close(c.next) // nothing is started any more
 	c.mu.Unlock()
 	c.handlers.Wait()
 }
@@ -90,8 +100,16 @@ func (c *fastCGIConn) drain() {
 	}
 }
 
-// cut implements conn.
-func (c *fastCGIConn) cut() { _ = c.net.Close() } // serve sees it
+// cut implements conn. The goroutine that reads may wait for a handler to read its body, which may wait
+// for the end of its context.
+func (c *fastCGIConn) cut() {
+	_ = c.net.Close() // serve sees it
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, st := range c.streams {
+		st.abort()
+	}
+}
 
 // read reads records until the connection ends. An error says how the web server breaks the
 // protocol.
@@ -198,6 +216,9 @@ func (c *fastCGIConn) readStdin(st *stream, n int) error {
 			return err
 		}
 	}
+	if !st.running && !st.in.takes(n) { // there is no handler to wait for
+		return &fcgi.FormatError{What: "STDIN", Why: "the body comes before the end of the variables"}
+	}
 	return st.in.receive(c.in, n)
 }
 
@@ -237,8 +258,29 @@ func (c *fastCGIConn) start(st *stream, r *http.Request, refused int) error {
 		st.running = false
 		return err
 	}
-	c.handlers.Go(func() { c.finished(st, st.run(r, refused)) })
+	if next := (call{st, r, refused}); c.waits {
+		c.waits = false
+		c.next <- next // there is room: one goroutine waits at most
+	} else {
+		c.handlers.Go(func() { c.answer(next) })
+	}
 	return nil
+}
+
+// answer calls the handler, and stays for the next request: a new goroutine would have its stack grown
+// anew for each of them.
+func (c *fastCGIConn) answer(next call) {
+	for ok := true; ok; next, ok = <-c.next {
+		c.finished(next.of, next.of.run(next.r, next.refused))
+		next = call{} // which may be long in coming
+		c.mu.Lock()
+		if c.waits || c.ended {
+			c.mu.Unlock()
+			return
+		}
+		c.waits = true
+		c.mu.Unlock()
+	}
 }
 
 // finished ends a request.

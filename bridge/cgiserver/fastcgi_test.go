@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
@@ -131,6 +133,47 @@ func TestMultiplexed(t *testing.T) {
 	})
 }
 
+// Requests that follow each other are answered by the same goroutine, whose stack has grown. Of the
+// goroutines of several requests at once, one stays.
+func TestGoroutineStays(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var ids []string
+		var release chan struct{}
+		p := connect(t, &cgiserver.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			stack := make([]byte, 100)
+			id, _, _ := strings.Cut(string(stack[:runtime.Stack(stack, false)]), " [")
+			ids = append(ids, id)
+			if release != nil {
+				<-release
+			}
+			text("x")(w, r)
+		})})
+		request, answer := beginKeep+get+paramsEnd+stdinEnd, record(6, head)+record(6, "x")+stdoutEnd+complete
+		for range 3 {
+			p.send(request)
+			p.expect(answer)
+			synctest.Wait()
+		}
+		if ids[1] != ids[0] || ids[2] != ids[0] {
+			t.Errorf("requests are answered by %q", ids)
+		}
+		release = make(chan struct{})
+		for id := range byte(3) {
+			p.send(of(2+id, request))
+			synctest.Wait()
+		}
+		for id := range byte(3) {
+			release <- struct{}{}
+			p.expect(of(2+id, answer))
+			synctest.Wait()
+		}
+		stacks := make([]byte, 1<<20)
+		if n := strings.Count(string(stacks[:runtime.Stack(stacks, true)]), "(*fastCGIConn).answer("); n != 1 {
+			t.Errorf("%d goroutines have stayed, want 1", n)
+		}
+	})
+}
+
 // The connection of several requests ends with the last of them, if one of them has not asked
 // for it to be kept.
 func TestLastOfSeveral(t *testing.T) {
@@ -154,9 +197,16 @@ func TestLastOfSeveral(t *testing.T) {
 
 func TestManagement(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		p := connect(t, &cgiserver.Server{Handler: text(""), MaxConns: 7, MaxRequests: 65})
-		p.send("\x01\x09\x00\x00\x00\x33\x05\x00"+"\x0e\x00FCGI_MAX_CONNS"+"\x0d\x00FCGI_MAX_REQS"+"\x01\x00X"+"\x0f\x00FCGI_MPXS_CONNS", "\x00\x00\x00\x00\x00")
+		s := &cgiserver.Server{Handler: text(""), MaxConns: 7, MaxRequests: 65}
+		p := connect(t, s)
+		ask := func() {
+			p.send("\x01\x09\x00\x00\x00\x33\x05\x00"+"\x0e\x00FCGI_MAX_CONNS"+"\x0d\x00FCGI_MAX_REQS"+"\x01\x00X"+"\x0f\x00FCGI_MPXS_CONNS", "\x00\x00\x00\x00\x00")
+		}
+		ask()
 		p.expect("\x01\x0a\x00\x00\x00\x34\x00\x00" + "\x0e\x01FCGI_MAX_CONNS7" + "\x0d\x02FCGI_MAX_REQS65" + "\x0f\x01FCGI_MPXS_CONNS1")
+		s.SetLimits(1000, 5, 81)
+		ask()
+		p.expect("\x01\x0a\x00\x00\x00\x34\x00\x00" + "\x0e\x01FCGI_MAX_CONNS5" + "\x0d\x02FCGI_MAX_REQS81" + "\x0f\x01FCGI_MPXS_CONNS1")
 		p.send("\x01\x0c\x00\x00\x00\x03\x00\x00abc")
 		p.expect("\x01\x0b\x00\x00\x00\x08\x00\x00" + "\x0c\x00\x00\x00\x00\x00\x00\x00")
 		p.silent()

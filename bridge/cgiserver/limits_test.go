@@ -15,13 +15,14 @@ import (
 // What breaks the protocol ends the connection, and is logged.
 func TestMalformed(t *testing.T) {
 	for name, in := range map[string]string{
-		"another version":      "\x02\x01\x00\x01\x00\x08\x00\x00",
-		"HTTP":                 "GET / HTTP/1.1\r\n\r\n",
-		"BEGIN of seven bytes": "\x01\x01\x00\x01\x00\x07\x00\x00\x00\x01\x00\x00\x00\x00\x00",
-		"a second BEGIN":       begin + begin,
-		"a pair that is cut":   begin + "\x01\x04\x00\x01\x00\x05\x00\x00" + "\x09\x09abc" + paramsEnd,
-		"GET_VALUES cut":       "\x01\x09\x00\x00\x00\x03\x00\x00\x09\x09a",
-		"a name four times":    "\x01\x09\x00\x00\x00\x40\x00\x00" + strings.Repeat("\x0e\x00FCGI_MAX_CONNS", 4),
+		"another version":         "\x02\x01\x00\x01\x00\x08\x00\x00",
+		"HTTP":                    "GET / HTTP/1.1\r\n\r\n",
+		"BEGIN of seven bytes":    "\x01\x01\x00\x01\x00\x07\x00\x00\x00\x01\x00\x00\x00\x00\x00",
+		"a second BEGIN":          begin + begin,
+		"a pair that is cut":      begin + "\x01\x04\x00\x01\x00\x05\x00\x00" + "\x09\x09abc" + paramsEnd,
+		"GET_VALUES cut":          "\x01\x09\x00\x00\x00\x03\x00\x00\x09\x09a",
+		"a body before variables": begin + get + strings.Repeat(record(5, strings.Repeat("x", 255)), 258) + paramsEnd,
+		"a name four times":       "\x01\x09\x00\x00\x00\x40\x00\x00" + strings.Repeat("\x0e\x00FCGI_MAX_CONNS", 4),
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
@@ -53,6 +54,9 @@ func TestRefused(t *testing.T) {
 		p.expect(page("400 Bad Request", "400 Bad Request\n"))
 		p.send(beginKeep, get, paramsEnd, stdinEnd)
 		p.expect(record(6, head), record(6, "x"), stdoutEnd, complete)
+		s.SetLimits(1000, 1, 1)
+		p.send(beginKeep, get, record(4, "\x01\x80\x00\x00\xc9A"+strings.Repeat("x", 201)), paramsEnd, stdinEnd)
+		p.expect(record(6, head), record(6, "x"), stdoutEnd, complete)
 	})
 }
 
@@ -66,7 +70,7 @@ func TestMaxRequests(t *testing.T) {
 		})}
 		answer := record(6, head) + record(6, "x") + stdoutEnd + complete
 		busy := record(6, "Status: 503 Service Unavailable\r\nContent-Length: 24\r\nContent-Type: text/plain; charset=utf-8\r\nRetry-After: 1\r\n\r\n") + record(6, "503 Service Unavailable\n") + stdoutEnd + complete
-		one, two := connect(t, s), connect(t, s)
+		one, two, three := connect(t, s), connect(t, s), connect(t, s)
 		one.send(beginKeep, get, paramsEnd, stdinEnd)
 		two.send(of(2, beginKeep)) // which counts although it is not complete
 		synctest.Wait()
@@ -75,8 +79,15 @@ func TestMaxRequests(t *testing.T) {
 			two.expect(busy)
 			two.send(get, paramsEnd, stdinEnd)
 		}
+		s.SetLimits(cgiserver.DefaultMaxParams, 1, 3)
+		three.send(beginKeep, get, paramsEnd, stdinEnd)
+		synctest.Wait()
+		two.send(beginKeep)
+		two.expect(busy)
+		two.send(get, paramsEnd, stdinEnd)
 		close(release)
 		one.expect(answer)
+		three.expect(answer)
 		one.send(beginKeep, get, paramsEnd, stdinEnd)
 		one.expect(answer)
 		two.send(of(2, get+paramsEnd+stdinEnd))

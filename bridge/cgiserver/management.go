@@ -29,9 +29,9 @@ func (c *fastCGIConn) management(h fcgi.Header) (left int, err error) {
 	for _, name := range names {
 		switch name {
 		case fcgi.MaxConns:
-			values = append(values, fcgi.Value{Name: name, Value: strconv.Itoa(c.server.MaxConns)})
+			values = append(values, fcgi.Value{Name: name, Value: strconv.FormatInt(c.server.maxConns.Load(), 10)})
 		case fcgi.MaxReqs:
-			values = append(values, fcgi.Value{Name: name, Value: strconv.Itoa(c.server.MaxRequests)})
+			values = append(values, fcgi.Value{Name: name, Value: strconv.FormatInt(c.server.maxRequests.Load(), 10)})
 		case fcgi.MpxsConns:
 			values = append(values, fcgi.Value{Name: name, Value: "1"})
 		}

@@ -13,7 +13,7 @@ func (c *fastCGIConn) readParams(st *stream, n int) (left int, err error) {
 	switch {
 	case st.running || st.complete != nil:
 		return n, nil // it was refused, or the web server adds what cannot be added
-	case len(st.params)+n > c.server.MaxParams:
+	case len(st.params)+n > int(c.server.maxParams.Load()):
 		return n, c.start(st, nil, http.StatusRequestHeaderFieldsTooLarge)
 	case n > 0:
 		begin := len(st.params)

@@ -40,8 +40,11 @@ func (c *scgiConn) drain() {
 	}
 }
 
-// cut implements conn.
-func (c *scgiConn) cut() { _ = c.net.Close() } // serve sees it
+// cut implements conn. As for FastCGI, the goroutine that reads may wait for the handler.
+func (c *scgiConn) cut() {
+	_ = c.net.Close() // serve sees it
+	c.request.abort()
+}
 
 // serve implements conn. It is the goroutine that reads.
 func (c *scgiConn) serve() {
@@ -116,7 +119,7 @@ func (c *scgiConn) readHeader() ([]cgi.Var, error) {
 }
 
 func (c *scgiConn) readVars(size int) ([]cgi.Var, error) {
-	if size > c.server.MaxParams {
+	if size > int(c.server.maxParams.Load()) {
 		return nil, errTooLarge
 	}
 	header := make([]byte, size+1)

@@ -64,10 +64,13 @@ type Server struct {
 	// refused, the latter once for each. Default: slog.Default.
 	Logger *slog.Logger
 
-	once     sync.Once
-	slots    chan struct{} // has one for each connection
-	requests atomic.Int64
-	roles    sync.Map // the roles that the log was told of
+	once        sync.Once
+	slots       chan struct{} // has one for each connection
+	requests    atomic.Int64
+	maxParams   atomic.Int64 // MaxParams, or what SetLimits has put in its place
+	maxConns    atomic.Int64 // the same of MaxConns, as web servers are told
+	maxRequests atomic.Int64 // the same of MaxRequests
+	roles       sync.Map     // the roles that the log was told of
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
@@ -100,6 +103,9 @@ func (s *Server) init() {
 		if s.Logger == nil {
 			s.Logger = slog.Default()
 		}
+		s.maxParams.Store(int64(s.MaxParams))
+		s.maxConns.Store(int64(s.MaxConns))
+		s.maxRequests.Store(int64(s.MaxRequests))
 		s.slots = make(chan struct{}, s.MaxConns)
 		s.listeners, s.conns = make(map[net.Listener]struct{}), make(map[conn]struct{})
 	})
@@ -110,6 +116,16 @@ func defaultTo[T comparable](field *T, value T) {
 	if *field == zero {
 		*field = value
 	}
+}
+
+// SetLimits changes MaxParams and MaxRequests. It may be called at any time. Requests that are too many
+// stay. Of MaxConns it changes only what web servers are told that ask (GET_VALUES): it is for a program
+// whose listener bounds the connections itself.
+func (s *Server) SetLimits(maxParams, maxConns, maxRequests int) {
+	s.init()
+	s.maxParams.Store(int64(maxParams))
+	s.maxConns.Store(int64(maxConns))
+	s.maxRequests.Store(int64(maxRequests))
 }
 
 // Serve accepts connections until l fails, or Shutdown or Close is called: then the error is
@@ -265,7 +281,7 @@ func (s *Server) stop() []conn {
 
 // enter counts a request, and reports whether there is room for it. leave must be called then.
 func (s *Server) enter() bool {
-	if s.requests.Add(1) > int64(s.MaxRequests) {
+	if s.requests.Add(1) > s.maxRequests.Load() {
 		s.requests.Add(-1)
 		return false
 	}

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -64,6 +66,31 @@ func TestClose(t *testing.T) {
 			t.Error("the handler has not returned")
 		}
 	})
+}
+
+// Close does so also where the goroutine that reads waits for a handler to read its body.
+func TestCloseWithUnreadBody(t *testing.T) {
+	for _, protocol := range []cgiserver.Protocol{cgiserver.FastCGI, cgiserver.SCGI} {
+		bubble(t, func(t *testing.T) {
+			s := &cgiserver.Server{Protocol: protocol, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })}
+			p := connect(t, s)
+			piece := strings.Repeat("x", 200)
+			if protocol == cgiserver.SCGI {
+				p.send(netstring("CONTENT_LENGTH", "1000000", "SCGI", "1", "REQUEST_METHOD", "POST", "REQUEST_URI", "/"))
+			} else {
+				p.send(beginKeep, get, paramsEnd)
+				piece = record(5, piece)
+			}
+			_ = p.conn.SetWriteDeadline(time.Now().Add(time.Second))
+			for sent := 0; ; sent += len(piece) {
+				if _, err := io.WriteString(p.conn, piece); err != nil {
+					break
+				}
+			}
+			_ = s.Close()
+			p.closed()
+		})
+	}
 }
 
 // ConnState is told what an http.Server tells its own.

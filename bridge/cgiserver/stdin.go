@@ -112,6 +112,13 @@ func (s *stdin) room() int {
 	}
 }
 
+// takes reports whether n bytes of the body are received without waiting for the handler.
+func (s *stdin) takes(n int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.over || s.err != nil || len(s.buf)-s.off+n <= stdinBuffer
+}
+
 // feed adds p to the body.
 func (s *stdin) feed(p []byte) {
 	s.mu.Lock()

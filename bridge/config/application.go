@@ -8,8 +8,8 @@ type Application struct {
 	// Spawn is nil if the application runs already.
 	Spawn *Spawn `key:"spawn" flag:"command-*" args:"command"`
 
-	// Complete sets Protocol to what all Backends speak.
-	Protocol Protocol `key:"protocol" words:"fastcgi scgi uwsgi http" otherwise:"fastcgi" change:"backend" doc:"what a command that is started speaks, and backends whose addresses do not say so: fastcgi, scgi, uwsgi or http"`
+	// Complete sets Protocol to what all Backends speak, or the command.
+	Protocol Protocol `key:"protocol" words:"fastcgi scgi uwsgi http" otherwise:"fastcgi; http if the command is gunicorn, uvicorn, hypercorn, waitress-serve or puma" change:"backend" doc:"what a command that is started speaks, and backends whose addresses do not say so: fastcgi, scgi, uwsgi or http"`
 
 	Workers int    `key:"workers" default:"4" doc:"how many requests one backend can hold at once: its threads or processes"`
 	Preset  Preset `key:"preset" words:"app php cgi" change:"backend" doc:"how URLs map to the application: app (one application), php (scripts under {root}) or cgi (a program per file under {root})"`

@@ -19,7 +19,7 @@ type Hold struct {
 	Message      int `key:"message" unit:"bytes" default:"64KiB" doc:"largest message, and largest answer that comes with the order to hold"`
 	Backlog      int `key:"backlog" unit:"bytes" default:"256KiB" doc:"how much may wait for one client of a stream that is slow to take it; then its connection is cut"`
 	// Recover bounds requests that go to the application because clients have missed something.
-	Recover     int `key:"recover" otherwise:"an eighth of the workers, at least 1" doc:"how many held clients may be asked for again at once, after they have missed a message"`
+	Recover     int `key:"recover" otherwise:"an eighth of the workers, at least 1" doc:"how many held clients may be asked for again at once, after they have missed a message, and of how many that are gone the application is told at once"`
 	PublishRate int `key:"publish_rate" default:"1000" doc:"how many messages per second may be published"`
 }
 

@@ -3,6 +3,8 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -61,9 +63,21 @@ func cutScheme(s string) (scheme, rest string) {
 	return "", s
 }
 
+// httpServers are programs that speak HTTP unless they are told otherwise: one that is taken for a
+// FastCGI program answers nothing until a time-out.
+var httpServers = [...]string{"gunicorn", "uvicorn", "hypercorn", "waitress-serve", "puma"}
+
+// usualProtocol is what a command speaks whose protocol is not configured.
+func (s *Spawn) usualProtocol() Protocol {
+	if s != nil && len(s.Command) > 0 && slices.Contains(httpServers[:], filepath.Base(s.Command[0])) {
+		return HTTP
+	}
+	return FastCGI
+}
+
 // resolveProtocol sets Protocol to what all backends speak.
 func (a *Application) resolveProtocol() error {
-	without := cmp.Or(a.Protocol, FastCGI) // what addresses that name no protocol speak
+	without := cmp.Or(a.Protocol, a.Spawn.usualProtocol()) // what addresses that name no protocol speak
 	speaks := func(backend string) Protocol {
 		if p := ProtocolOf(backend); p != "" {
 			return p

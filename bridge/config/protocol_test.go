@@ -40,6 +40,29 @@ func TestProtocol(t *testing.T) {
 	if err := a.Complete(); err != nil || a.Protocol != SCGI || a.Multiplex != Off {
 		t.Errorf("a command: %v, %s, multiplex %s", err, a.Protocol, a.Multiplex)
 	}
+	for _, c := range []struct {
+		protocol Protocol
+		command  string
+		want     Protocol
+		socket   SocketMode
+	}{
+		{"", "gunicorn -k gthread --threads 8 app:app", HTTP, SocketActivation},
+		{"", "/usr/bin/gunicorn --bind {address} app:app", HTTP, SocketPath},
+		{"", "uvicorn --fd 3 app:app", HTTP, SocketActivation},
+		{"", "waitress-serve --listen={address} app:app", HTTP, SocketPath},
+		{"", "puma --bind tcp://127.0.0.1:{port}", HTTP, SocketPort},
+		{FastCGI, "gunicorn app:app", FastCGI, SocketStdin},    // a program of one's own may have any name
+		{"", "uwsgi --wsgi-file app.py", FastCGI, SocketStdin}, // it speaks what it is told to
+		{"", "./gunicorn.fcgi", FastCGI, SocketStdin},
+		{"", "env gunicorn app:app", FastCGI, SocketStdin},
+	} {
+		a := Application{Protocol: c.protocol, Spawn: &Spawn{Command: strings.Fields(c.command)}}
+		for range 2 {
+			if err := a.Complete(); err != nil || a.Protocol != c.want || a.Spawn.Socket != c.socket {
+				t.Errorf("%q, %s: %v, %s, socket %s, want %s, %s", c.protocol, c.command, err, a.Protocol, a.Spawn.Socket, c.want, c.socket)
+			}
+		}
+	}
 	for _, a := range []Application{{KeepAlive: On}, {Multiplex: On}} {
 		a.Backends = []string{"scgi://:4000"}
 		if err := a.Complete(); err == nil || !strings.Contains(err.Error(), "is on, and the application speaks scgi: a connection carries one request") {

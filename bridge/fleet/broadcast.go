@@ -38,8 +38,9 @@ type Broadcast struct {
 	gate    string // this process
 	deliver func(body []byte)
 	logger  *slog.Logger
-	count   int64 // messages at a time
-	lost    bool  // the last ones were too large
+	count   int64     // messages at a time
+	lost    bool      // the last ones were too large
+	since   time.Time // until when all messages were heard
 
 	once   sync.Once
 	cancel context.CancelFunc
@@ -119,12 +120,21 @@ func (b *Broadcast) next(ctx context.Context, at *string, away bool) (heard int,
 		case err != nil:
 			return 0, err
 		case *at == "":
-			*at = last
-		case last != onlyNew && isBefore(last, *at):
-			*at = "0-0" // the engine has forgotten it: all that is there came later
+			*at, b.since = last, time.Now()
+		case last != onlyNew && isBefore(last, *at): // the engine has forgotten it
+			missed, err := b.after(ctx, time.Since(b.since))
+			if err != nil {
+				return 0, err
+			}
+			if *at = missed; isBefore(last, missed) {
+				*at = last
+			}
 		}
 	}
 	streams, err := b.read(ctx, *at)
+	if err == nil {
+		b.since = time.Now()
+	}
 	switch {
 	case errors.Is(err, errTooLarge) && b.count > 1: // together they are
 		b.count = 1
@@ -182,6 +192,19 @@ func (b *Broadcast) last(ctx context.Context) (_ string, err error) {
 		return "0-0", err
 	}
 	return messages[0].ID, nil
+}
+
+// after returns the ID after which messages are that came in the last d, by the engine's clock: what it has
+// saved may be older, and was heard then.
+func (b *Broadcast) after(ctx context.Context, d time.Duration) (_ string, err error) {
+	defer catchNonsense(&err)
+	ctx, cancel := context.WithTimeout(ctx, broadcastTimeout)
+	defer cancel()
+	now, err := b.client.Time(ctx).Result()
+	if err != nil {
+		return "", err
+	}
+	return strconv.FormatInt(max(0, now.Add(-d).UnixMilli()), 10) + "-0", nil
 }
 
 // isBefore reports whether the ID of a message is that of an earlier one: milliseconds and a number.

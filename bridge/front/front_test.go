@@ -142,10 +142,10 @@ func TestOutcomeAfterWait(t *testing.T) {
 		return nil
 	})
 	after := ask("/echo/2")
-	time.Sleep(100 * time.Millisecond)
+	time.Sleep(500 * time.Millisecond)
 	_ = poll.Close()
 	with := answered(after)
-	if without.Queued > 50*time.Millisecond || with.Queued < 50*time.Millisecond || with.GrantedAt.Sub(with.QueuedAt) != with.Queued-with.Leasing {
+	if without.Queued > 250*time.Millisecond || with.Queued < 450*time.Millisecond || with.GrantedAt.Sub(with.QueuedAt) != with.Queued-with.Leasing {
 		t.Errorf("queued for %v (%v to %v, %v for a connection), without a wait for %v", with.Queued, with.QueuedAt, with.GrantedAt, with.Leasing, without.Queued)
 	}
 	for _, o := range []bridge.Outcome{without, with} {

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"io"
 	"net/http"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -121,4 +122,51 @@ func TestHeldRecoverInTurn(t *testing.T) {
 	if s := r.handler.Snapshot().Hold; s.Clients+s.Waiting+s.Recovering != 0 {
 		t.Errorf("%+v", s)
 	}
+}
+
+// A stream that is told of news again and again goes on: what its application sends then is not in vain.
+func TestHeldStreamIsHinted(t *testing.T) {
+	r := newHoldRig(t, func(w http.ResponseWriter, req *http.Request) {
+		h, channel := w.Header(), req.FormValue("c")
+		h.Set("Grip-Hold", "stream")
+		h.Set("Grip-Channel", channel)
+		h.Set("Grip-Link", "</held?c="+channel+">; rel=next")
+		_, _ = io.WriteString(w, "news.")
+	}, nil)
+	r.onBoth(t, func(t *testing.T, addr string) {
+		_, from := asks(t, addr, "/held?c="+addr)
+		resp, err := http.ReadResponse(from, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 8 {
+			wantNext(t, resp.Body, "news.")
+			r.wantHeld(t, 1)
+			r.publish(t, holdKey, map[string]any{"channel": addr, "http-stream": map[string]any{"action": "hint"}})
+		}
+		wantNext(t, resp.Body, "news.")
+		r.wantHeld(t, 1)
+		r.publish(t, holdKey, map[string]any{"channel": addr, "http-stream": map[string]any{"action": "close"}})
+		if rest, err := io.ReadAll(resp.Body); err != nil || len(rest) != 0 {
+			t.Errorf("the end: %q, %v", rest, err)
+		}
+	})
+}
+
+// A stream may come in as many pages as its application likes, each of which leads to the next.
+func TestHeldStreamOfPages(t *testing.T) {
+	r := newHoldRig(t, func(w http.ResponseWriter, req *http.Request) {
+		n, _ := strconv.Atoi(req.FormValue("n"))
+		if n < 9 {
+			w.Header().Set("Grip-Link", "</held?n="+strconv.Itoa(n+1)+">; rel=next")
+		}
+		_, _ = io.WriteString(w, strconv.Itoa(n))
+	}, nil)
+	r.onBoth(t, func(t *testing.T, addr string) {
+		_, from := asks(t, addr, "/held?n=0")
+		if _, body := answerOf(t, from); body != "0123456789" {
+			t.Errorf("%q", body)
+		}
+	})
+	r.wantIdle(t)
 }

@@ -68,7 +68,7 @@ func (r *rig) publish(t *testing.T, token string, items ...map[string]any) int {
 // item is one with both formats.
 func item(channel, text string, ids ...string) map[string]any {
 	i := map[string]any{"channel": channel, "formats": map[string]any{
-		"http-response": map[string]any{"code": 200, "headers": map[string]string{"X-Msg": "m"}, "body": text},
+		"http-response": map[string]any{"code": 200, "headers": map[string]string{"X-Msg": "m", "X-Accel-Redirect": "/etc"}, "body": text},
 		"http-stream":   map[string]any{"content": text},
 	}}
 	if len(ids) > 0 {

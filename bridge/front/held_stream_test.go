@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 // A stream has what the application has sent first, what is published, and a sign of life in between.
@@ -30,6 +31,27 @@ func TestHeldStream(t *testing.T) {
 			t.Errorf("the end: %q, %v", rest, err)
 		}
 		r.wantHeld(t, 0)
+	})
+}
+
+// A sign of life without content is none: an empty chunk would be the end of the stream.
+func TestHeldStreamSaysNothing(t *testing.T) {
+	r := newHoldRig(t, says, nil)
+	r.onBoth(t, func(t *testing.T, addr string) {
+		_, from := asks(t, addr, "/held?Grip-Hold=stream&Grip-Channel=flow&Grip-Keep-Alive=%3B+timeout%3D1&b=hello.")
+		resp, err := http.ReadResponse(from, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantNext(t, resp.Body, "hello.")
+		r.wantHeld(t, 1)
+		time.Sleep(1200 * time.Millisecond)
+		r.publish(t, holdKey, item("flow", "one."))
+		wantNext(t, resp.Body, "one.")
+		r.publish(t, holdKey, map[string]any{"channel": "flow", "http-stream": map[string]any{"action": "close", "content": ""}})
+		if rest, err := io.ReadAll(resp.Body); err != nil || len(rest) != 0 {
+			t.Errorf("the end: %q, %v", rest, err)
+		}
 	})
 }
 

@@ -13,6 +13,7 @@ type channel struct {
 
 	last    string   // the id of the last item; "": not known
 	recent  []string // ids of the last items, the latest last
+	skipped []string // ids of items that are not waited for any longer, the latest last
 	pending []*Item  // whose predecessors have not come, as they came
 	timer   *time.Timer
 
@@ -29,6 +30,9 @@ type place struct {
 // recentMost is how many ids of a channel are known, to tell what is published twice.
 const recentMost = 16
 
+// skippedMost is how many ids of items that may come far too late are known.
+const skippedMost = 4
+
 // publish delivers an item in its turn. It returns who is to be woken.
 func (c *channel) publish(r *Registry, i *Item) (woken []Waiter) {
 	switch {
@@ -36,6 +40,8 @@ func (c *channel) publish(r *Registry, i *Item) (woken []Waiter) {
 		r.counts.Duplicates++
 		return nil
 	case i.PrevID == "" || c.last == "" || i.PrevID == c.last:
+	case c.skips(i.ID):
+		r.counts.Late++
 	case len(c.pending) < reorderMost:
 		c.pending = append(c.pending, i)
 		if c.timer == nil {
@@ -113,7 +119,7 @@ func (c *channel) stop() {
 
 // deliver delivers an item to all that wait.
 func (c *channel) deliver(r *Registry, i *Item, woken []Waiter) []Waiter {
-	c.note(i.ID)                             // first: a channel that nobody waits on is kept for its last id
+	c.note(i)                                // first: a channel that nobody waits on is kept for its last id
 	for n := len(c.holds) - 1; n >= 0; n-- { // a Hold that ends leaves its place to the last one
 		p := c.holds[n]
 		woken = p.hold.deliver(p.sub, i, woken)
@@ -121,16 +127,31 @@ func (c *channel) deliver(r *Registry, i *Item, woken []Waiter) []Waiter {
 	return woken
 }
 
-// note notes the id of the last item.
-func (c *channel) note(id string) {
-	if id == "" {
+// note notes the id of an item, which is the last one unless items behind it were delivered before.
+func (c *channel) note(i *Item) {
+	if i.PrevID != "" && c.last != "" && i.PrevID != c.last && !c.published(i.PrevID) {
+		c.skipped = push(c.skipped, i.PrevID, skippedMost)
+	}
+	if i.ID == "" {
 		return
 	}
-	if c.last = id; len(c.recent) == recentMost {
-		copy(c.recent, c.recent[1:])
-		c.recent = c.recent[:recentMost-1]
+	if n := slices.Index(c.skipped, i.ID); n >= 0 {
+		c.skipped = slices.Delete(c.skipped, n, n+1)
+	} else {
+		c.last = i.ID
 	}
-	c.recent = append(c.recent, id)
+	c.recent = push(c.recent, i.ID, recentMost)
+}
+
+// skips reports whether items behind the one with that id were delivered before it.
+func (c *channel) skips(id string) bool { return id != "" && slices.Contains(c.skipped, id) }
+
+// push appends an id to a list of so many, which loses its first one if need be.
+func push(list []string, id string, most int) []string {
+	if len(list) == most {
+		list = list[:copy(list, list[1:])]
+	}
+	return append(list, id)
 }
 
 // keep decides what becomes of a channel where nobody waits.

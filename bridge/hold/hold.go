@@ -25,8 +25,9 @@ type Subscription struct {
 // Instruct says what a client waits for.
 type Instruct struct {
 	Mode          Mode
-	Subscriptions []Subscription // at most Limits.Channels of them, each of another channel
-	User          string         // for the filters
+	Subscriptions []Subscription    // at most Limits.Channels of them, each of another channel
+	User          string            // for the filters
+	Vars          map[string]string // for VarSubst; kept, and not changed
 	// Recovers says that the application can be asked again for what was missed. Recovered is how
 	// often that was done in vain since the last message.
 	Recovers  bool
@@ -76,6 +77,9 @@ func Ends() []End { return []End{Answered, Closed, Expired, Recover, Missed, Slo
 // before Site.Hold has returned, and more often than there is something.
 type Waiter interface{ Wake() }
 
+// messageCost is what a message takes that waits for a Hold, in bytes, besides its body.
+const messageCost = 100
+
 // recoveredMost is how often the application is asked again in vain.
 const recoveredMost = 5
 
@@ -85,7 +89,8 @@ type Hold struct {
 	waiter     Waiter
 	subs       []subscription // on channels while it has not ended
 	user       string
-	queue      []*Message // for the client, the oldest first
+	vars       map[string]string // nil: no filter needs them
+	queue      []*Message        // for the client, the oldest first
 	key        uint64
 	next, prev *Hold // of the site
 	backlog    int   // bytes in queue
@@ -124,6 +129,9 @@ func (s *Site) Hold(in *Instruct, who Who, w Waiter) (*Hold, error) {
 	for i, sub := range in.Subscriptions {
 		c := r.channelOf(sub.Channel)
 		behind = behind || c.isAheadOf(sub.PrevID, h.recovered > 0)
+		if sub.Filter&VarSubst != 0 {
+			h.vars = in.Vars
+		}
 		h.subs = append(h.subs, subscription{channel: c, prev: c.same(sub.PrevID), filter: sub.Filter})
 		h.subs[i].index = c.join(r, place{h, i})
 	}
@@ -231,9 +239,12 @@ func (h *Hold) deliver(sub int, i *Item, woken []Waiter) []Waiter {
 	if m == nil || h.skips(s.filter, i) {
 		return woken
 	}
+	if m = h.fit(s.filter, m); m == nil {
+		return woken
+	}
 	switch {
 	case m.Action == Hint:
-		return h.miss(woken)
+		return h.ask(woken)
 	case m.Action == Close && h.mode == Stream:
 		return append(woken, h.finish(Closed)...)
 	}
@@ -244,10 +255,18 @@ func (h *Hold) deliver(sub int, i *Item, woken []Waiter) []Waiter {
 	if h.mode == Response {
 		return append(woken, h.finish(Answered)...)
 	}
-	if h.backlog += len(m.Body); h.backlog > r.limits.Backlog {
+	if h.backlog += len(m.Body); h.backlog+messageCost*(len(h.queue)-1) > r.limits.Backlog { // one finds room in any case
 		return append(woken, h.finish(Slow)...)
 	}
 	return append(woken, h.waiter)
+}
+
+// ask has the Hold recover although it has missed nothing: to ask for a stream once more is not in vain.
+func (h *Hold) ask(woken []Waiter) []Waiter {
+	if h.mode == Stream {
+		h.recovered = 0
+	}
+	return h.miss(woken)
 }
 
 // miss says that the Hold has missed something, or is told to ask.
@@ -326,16 +345,24 @@ func (h *Hold) IsSlow() bool {
 // Expire ends a Hold whose time is over with Expired, unless it has ended.
 func (h *Hold) Expire() { h.endWith(Expired) }
 
-// Ask has a Hold that has not ended recover, as if something was missed.
+// Ask has a Hold that has not ended recover.
 func (h *Hold) Ask() {
 	r := h.site.registry
 	r.mu.Lock()
 	var woken []Waiter
 	if h.end == None {
-		woken = h.miss(nil)
+		woken = h.ask(nil)
 	}
 	r.mu.Unlock()
 	wake(woken)
+}
+
+// InVain returns how often the application was asked again in vain since the last message.
+func (h *Hold) InVain() int {
+	r := h.site.registry
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return int(h.recovered)
 }
 
 // Leave says that nobody waits any more, and gives everything back. It may be called more than once,

@@ -20,6 +20,9 @@ type Message struct {
 	Status int         // of an answer
 	Fields [][2]string // of an answer's header, in their order
 	Body   []byte
+	// Filtered: it is for those subscriptions only that have exactly the content filters Content.
+	Filtered bool
+	Content  Filter
 }
 
 // Item is one publication on a channel. It is never changed.
@@ -54,7 +57,12 @@ const (
 	SkipUsers
 	// RequireSub leaves out items that require another channel, on which the Hold does not wait.
 	RequireSub
+	// VarSubst is a content filter: it has the variables of the Hold take their places in the body.
+	VarSubst
 )
+
+// contentFilters are those that change a message.
+const contentFilters = VarSubst
 
 // skips reports whether a subscription with the filter f leaves out an item.
 func (h *Hold) skips(f Filter, i *Item) bool {
@@ -65,4 +73,23 @@ func (h *Hold) skips(f Filter, i *Item) bool {
 		return true
 	}
 	return f&RequireSub != 0 && i.RequireSub != "" && !h.waitsOn(i.RequireSub)
+}
+
+// fit returns the message as a subscription with the filter f has it, nil if it is not for that.
+func (h *Hold) fit(f Filter, m *Message) *Message {
+	if m.Filtered && m.Content != f&contentFilters {
+		return nil
+	}
+	if f&VarSubst == 0 || m.Action != Send {
+		return m
+	}
+	r := h.site.registry
+	body, err := Substitute(m.Body, h.vars, r.limits.Message)
+	if err != nil { // it is the publisher's mistake, or the application's: metrics tell
+		r.counts.Unfit++
+		return nil
+	}
+	own := *m
+	own.Body = body
+	return &own
 }

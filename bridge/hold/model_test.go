@@ -158,7 +158,7 @@ func TestModel(t *testing.T) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				l := &life{t: t, dice: rand.New(rand.NewPCG(seed, 1)), ended: make(map[End]int)}
-				l.registry = New(Limits{Holds: 40, Client: 30, Channel: 35, Channels: 3, Message: 100, Backlog: 60, Recovers: 2})
+				l.registry = New(Limits{Holds: 40, Client: 30, Channel: 35, Channels: 3, Message: 100, Backlog: 60 + 9*messageCost, Recovers: 2})
 				l.site = l.registry.Site()
 				for step := range 3000 {
 					c := l.any()

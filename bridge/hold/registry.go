@@ -73,6 +73,7 @@ type Counts struct {
 	Delivered  uint64            // messages to Holds
 	Ended      [endsCount]uint64 // Holds, by End
 	Refused    uint64            // Holds beyond a limit
+	Unfit      uint64            // messages that no variables could be put into, for one Hold each
 }
 
 // Snapshot is the state of a Registry.

@@ -6,7 +6,7 @@ import "github.com/sluice-proxy/sluice/bridge"
 func authorizerFamilies() []family {
 	return []family{
 		{
-			"authorizer_decisions_total", counter, "Requests that the authorizer was asked about, by its decision: granted, denied, or failed if there was none.",
+			"authorizer_decisions_total", counter, "Requests that the authorizer was asked about, by its decision: granted, also by an answer that is remembered, denied, or failed if there was none.",
 			[]string{"decision"},
 			func(s *bridge.Snapshot, out sink) {
 				if a := s.Authorizer; a != nil {

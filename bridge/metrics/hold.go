@@ -49,6 +49,27 @@ func holdFamilies() []family {
 			ofHold(func(h *bridge.HoldSnapshot) float64 { return float64(h.Refused) }),
 		},
 		{
+			"held_gone_total", counter, "Clients that were held and are gone, where the application has asked to be told: it was told, that failed, or it was dropped.",
+			[]string{"result"},
+			func(s *bridge.Snapshot, out sink) {
+				if h := s.Hold; h != nil {
+					out.value(float64(h.Gone.Told), "told")
+					out.value(float64(h.Gone.Failed), "failed")
+					out.value(float64(h.Gone.Dropped), "dropped")
+				}
+			},
+		},
+		{
+			"held_gone_notices", gauge, "Requests that tell the application so, by state: active, or waiting for their turn.",
+			[]string{"state"},
+			func(s *bridge.Snapshot, out sink) {
+				if h := s.Hold; h != nil {
+					out.value(float64(h.Gone.Active), "active")
+					out.value(float64(h.Gone.Waiting), "waiting")
+				}
+			},
+		},
+		{
 			"published_items_total", counter, "Items that were published for held clients.", nil,
 			ofHold(func(h *bridge.HoldSnapshot) float64 { return float64(h.Published) }),
 		},
@@ -57,12 +78,13 @@ func holdFamilies() []family {
 			ofHold(func(h *bridge.HoldSnapshot) float64 { return float64(h.Delivered) }),
 		},
 		{
-			"published_unusual_total", counter, "Items that were published twice (duplicate), or whose predecessor did not come in time (late), and attempts without the key (denied).",
+			"published_unusual_total", counter, "Items that were published twice (duplicate), or whose predecessor did not come in time (late), messages that no variables could be put into for a client (unfit), and attempts without the key (denied).",
 			[]string{"reason"},
 			func(s *bridge.Snapshot, out sink) {
 				if h := s.Hold; h != nil {
 					out.value(float64(h.Duplicates), "duplicate")
 					out.value(float64(h.Late), "late")
+					out.value(float64(h.Unfit), "unfit")
 					out.value(float64(h.Denied), "denied")
 				}
 			},

@@ -49,7 +49,7 @@ func literal() bridge.Snapshot {
 		Pool: pool.Snapshot{
 			Waiting: 41,
 			Instances: []pool.InstanceSnapshot{{
-				Addr: "unix:/run/app.sock", State: "full", Workers: 16, Observed: 15,
+				Addr: "unix:/run/app.sock", State: "full", Workers: 16, Observed: 15, Limit: 14,
 				Dialing: 1, Busy: 2, Idle: 3, Closing: 4, Requests: 5, Zombies: 6, AtWork: 7,
 				KeepAlive: "on", KeepAliveWhy: "secret",
 				Multiplex: "on", ClosesIdle: true, ClosesAlways: true,
@@ -73,7 +73,8 @@ func literal() bridge.Snapshot {
 		Hold: &bridge.HoldSnapshot{
 			Clients: 181, Max: 182, Channels: 183, Remembered: 184, Recovering: 185, Waiting: 186,
 			Published: 187, Duplicates: 188, Late: 189, Delivered: 190, Refused: 191, Denied: 192,
-			Ended: map[string]uint64{"answered": 193, "expired": 194},
+			Ended: map[string]uint64{"answered": 193, "expired": 194}, Unfit: 901,
+			Gone: bridge.GoneSnapshot{Told: 902, Failed: 903, Dropped: 904, Active: 905, Waiting: 906},
 		},
 		Fleet: &fleet.State{
 			Key:  "0a1b2c3d",

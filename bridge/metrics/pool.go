@@ -32,6 +32,10 @@ func poolFamilies() []family {
 			backends(func(in *pool.InstanceSnapshot) int { return in.Observed }),
 		},
 		{
+			"backend_workers_limit", gauge, "Requests this process may have at an instance at once: fewer than its workers while others share them.", backend,
+			backends(func(in *pool.InstanceSnapshot) int { return in.Limit }),
+		},
+		{
 			"backend_connections", gauge, "Connections to an instance: dialing, busy, idle, at_work or closing.",
 			[]string{"backend", "state"},
 			connections,

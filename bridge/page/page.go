@@ -83,6 +83,18 @@ func (p *Page) Close() {
 	p.ended.Wait()
 }
 
+// Findings returns what is the matter with an application, as the page says it.
+func (p *Page) Findings(a Named) []Finding {
+	now, s := time.Now(), a.QuickSnapshot()
+	_, clients := a.Users(mostUsers)
+	_, latest := p.sampler.history(a.Name, false)
+	return say(&facts{now, &s, a.RequestsInFlight(), clients, latest})
+}
+
+// FrontFindings returns what is the matter with the servers in front, as the page says it; nothing if
+// all is well.
+func FrontFindings(f Front) []Finding { return f.say(time.Now()) }
+
 // run takes samples, and sends the state to the viewers.
 func (p *Page) run() {
 	tick := time.NewTicker(every)

@@ -221,6 +221,31 @@ func TestSlowViewer(t *testing.T) {
 	s.leave(v)
 }
 
+// When another application comes in place of the first, with its name, nothing has ended or was refused between
+// the two.
+func TestAnotherApplication(t *testing.T) {
+	var r ring
+	now := time.Now()
+	add := func(ended, refused uint64) {
+		now = now.Add(every)
+		s := admission.Sample{Capacity: 2}
+		s.Ended[admission.Short][3], s.Refused[0] = ended, refused
+		r.add(now, s)
+	}
+	add(100, 40)
+	add(107, 42)
+	add(1, 0) // of the other one
+	add(4, 1)
+	for _, p := range r.all() {
+		if p.Ended[admission.Short] < 0 || p.Refused[0] < 0 {
+			t.Errorf("%d have ended, %d were refused", p.Ended[admission.Short], p.Refused[0])
+		}
+	}
+	if last := r.latest(1)[0]; len(r.all()) != 2 || last.Ended[admission.Short] != 3 || last.Refused[0] != 1 {
+		t.Errorf("%d points, the last is %+v", len(r.all()), last)
+	}
+}
+
 // busyPage has an application with 10,000 requests in flight, and 4,096 routes.
 func busyPage(b *testing.B) *Page {
 	cfg := admission.Defaults(14_000)

@@ -17,11 +17,12 @@ type ring struct {
 	any    bool // there is a last sample
 }
 
-// add adds the point between the last sample and s.
+// add adds the point between the last sample and s, unless they are of different applications: another one may
+// have come in place of the first, with the same name.
 func (r *ring) add(now time.Time, s admission.Sample) {
 	before := r.last
 	r.last = s
-	if !r.any {
+	if !r.any || !follows(&before, &s) {
 		r.any = true
 		return
 	}
@@ -32,6 +33,26 @@ func (r *ring) add(now time.Time, s admission.Sample) {
 	}
 	r.points[r.oldest] = p
 	r.oldest = (r.oldest + 1) % history
+}
+
+// follows reports whether no counter of s is less than it was before.
+func follows(before, s *admission.Sample) bool {
+	for i := range s.Refused {
+		if s.Refused[i] < before.Refused[i] {
+			return false
+		}
+	}
+	for lane := range s.Ended {
+		if s.Started[lane] < before.Started[lane] {
+			return false
+		}
+		for i := range s.Ended[lane] {
+			if s.Ended[lane][i] < before.Ended[lane][i] {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // all returns a copy, the oldest point first.

@@ -43,14 +43,13 @@ func (s *sampler) view(now time.Time, whole bool) *View {
 		Time: now, Started: s.started, Version: s.options.Version, Applications: []ApplicationState{},
 		Lanes: admission.Lanes(), Reasons: admission.Reasons(),
 	}
-	draining := false
 	if s.options.Front != nil {
 		v.Front = new(s.options.Front())
-		draining = v.Front.Draining
+		v.Front.Findings = v.Front.say(now)
 	}
 	for _, a := range s.options.Applications() {
 		all, latest := s.history(a.Name, whole)
-		state := state(a.Name, a, now, s.used.of(a, now), latest, draining)
+		state := state(a.Name, a, now, s.used.of(a, now), latest)
 		state.Points = all
 		v.Applications = append(v.Applications, state)
 	}

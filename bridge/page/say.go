@@ -30,6 +30,7 @@ var levels = []Level{Alarm, Warning, Notice, OK}
 type Finding struct {
 	Level Level  `json:"level"`
 	Text  string `json:"text"`
+	Fault bool   `json:"fault,omitempty"` // something is broken, and not only busy
 }
 
 // facts are what findings are found in.
@@ -39,13 +40,12 @@ type facts struct {
 	inFlight []admission.InFlight // the oldest first
 	clients  []admission.ClientSnapshot
 	recent   []Point // of the last seconds
-	draining bool
 }
 
 // say returns what is the matter, the most important first, or that all is well.
 func say(f *facts) (all []Finding) {
 	for _, look := range []func(*facts) (Finding, bool){
-		sayDraining, sayProcesses, sayUnreachable, sayFleet, sayStall, sayFull, saySession, sayLong, sayBusy, sayRefused, sayMemory, sayAcceptQueue, sayAbandoned, sayDisk, sayHeld,
+		sayProcesses, sayUnreachable, sayAuthorizer, sayFleet, sayHandover, sayStall, sayFull, saySession, sayLong, sayBusy, sayRefused, sayMemory, sayAcceptQueue, sayAbandoned, sayDisk, sayHeld,
 	} {
 		if found, matters := look(f); matters {
 			all = append(all, found)
@@ -55,18 +55,18 @@ func say(f *facts) (all []Finding) {
 		g := &f.snapshot.Gate
 		text := fmt.Sprintf("All is well. %s busy, and nobody waits", workersAre(g.InUse, g.Workers))
 		if h := f.snapshot.Hold; h != nil && h.Clients > 0 {
-			text += fmt.Sprintf(" but %s for news", count(h.Clients, "held client"))
+			text += fmt.Sprintf(" for a worker; %s held until there is news", isAre(h.Clients, "client"))
 		}
-		return []Finding{{OK, text + "."}}
+		return []Finding{{Level: OK, Text: text + "."}}
 	}
-	slices.SortStableFunc(all, func(a, b Finding) int {
-		return cmp.Compare(slices.Index(levels, a.Level), slices.Index(levels, b.Level))
-	})
+	sortByLevel(all)
 	return all
 }
 
-func sayDraining(f *facts) (Finding, bool) {
-	return Finding{Notice, fmt.Sprintf("Sluice is draining: new requests are refused, and %s in progress.", isAre(int(f.snapshot.InFlight), "request"))}, f.draining
+func sortByLevel(all []Finding) {
+	slices.SortStableFunc(all, func(a, b Finding) int {
+		return cmp.Compare(slices.Index(levels, a.Level), slices.Index(levels, b.Level))
+	})
 }
 
 func sayProcesses(f *facts) (Finding, bool) {
@@ -75,13 +75,13 @@ func sayProcesses(f *facts) (Finding, bool) {
 	case p == nil:
 		return Finding{}, false
 	case p.Breaker == "open":
-		return Finding{Alarm, "No process of the application runs, because too many have ended one after the other. Requests are refused" + untilStart(f) + "."}, true
+		return Finding{Level: Alarm, Text: "No process of the application runs, because too many have ended one after the other. Requests are refused" + untilStart(f) + ". The log has its last output.", Fault: true}, true
 	case p.CrashLoop.Active:
 		text := fmt.Sprintf("The application's processes end again and again, %s in the last minute", times(p.CrashLoop.LastMinute))
 		if n := len(p.CrashLoop.Exits); n > 0 {
 			text += "; the last one with " + exitText(p.CrashLoop.Exits[n-1].Status, p.CrashLoop.Exits[n-1].Signal)
 		}
-		return Finding{Alarm, text + "."}, true
+		return Finding{Level: Alarm, Text: text + ". The log has its last output.", Fault: true}, true
 	}
 	starting := false
 	for _, in := range p.Instances {
@@ -92,7 +92,7 @@ func sayProcesses(f *facts) (Finding, bool) {
 			starting = true
 		}
 	}
-	return Finding{Warning, startingText(f)}, starting
+	return Finding{Level: Warning, Text: startingText(f)}, starting
 }
 
 // untilStart says when the next process is started.
@@ -148,9 +148,21 @@ func sayUnreachable(f *facts) (Finding, bool) {
 	case down == 0:
 		return Finding{}, false
 	case down == all:
-		return Finding{Alarm, fmt.Sprintf("The application cannot be connected to at %s.", last)}, true
+		return Finding{Level: Alarm, Text: fmt.Sprintf("The application cannot be connected to at %s.", last), Fault: true}, true
 	}
-	return Finding{Warning, fmt.Sprintf("%d of %d instances cannot be connected to, the last one at %s.", down, all, last)}, true
+	return Finding{Level: Warning, Text: fmt.Sprintf("%d of %d instances cannot be connected to, the last one at %s.", down, all, last), Fault: true}, true
+}
+
+func sayAuthorizer(f *facts) (Finding, bool) {
+	a := f.snapshot.Authorizer
+	if a == nil || a.State != "down" {
+		return Finding{}, false
+	}
+	at := a.Addr
+	if a.LastError != "" {
+		at += " (" + a.LastError + ")"
+	}
+	return Finding{Level: Alarm, Text: fmt.Sprintf("The authorizer cannot be connected to at %s. What it is asked about is refused.", at), Fault: true}, true
 }
 
 func sayFleet(f *facts) (Finding, bool) {
@@ -160,13 +172,22 @@ func sayFleet(f *facts) (Finding, bool) {
 	}
 	switch s.Status {
 	case fleet.Alone:
-		return Finding{Warning, fmt.Sprintf("The fleet's engine cannot be reached (%s); this gate uses no more than its share, %s.", s.Error, count(s.Share, "worker"))}, true
+		return Finding{Level: Warning, Text: fmt.Sprintf("The fleet's engine cannot be reached (%s); this gate uses no more than its share, %s.", s.Error, count(s.Share, "worker")), Fault: true}, true
 	case fleet.TooMany:
-		return Finding{Alarm, fmt.Sprintf("There are %s, as many as there may be, and this one gets no workers.", count(s.Most, "other gate"))}, true
+		return Finding{Level: Alarm, Text: fmt.Sprintf("There are %s, as many as there may be, and this one gets no workers.", count(s.Most, "other gate")), Fault: true}, true
 	case fleet.Waiting:
-		return Finding{Notice, "This gate waits for its first lease of workers from the fleet's engine."}, true
+		return Finding{Level: Notice, Text: "This gate waits for its first lease of workers from the fleet's engine."}, true
 	}
 	return Finding{}, false
+}
+
+// sayHandover is about workers that the process before this one has after an upgrade.
+func sayHandover(f *facts) (Finding, bool) {
+	if f.snapshot.Fleet != nil {
+		return Finding{}, false
+	}
+	n := f.snapshot.Gate.Workers - mayUse(f.snapshot)
+	return Finding{Level: Notice, Text: fmt.Sprintf("%s left to the process before this one, until its requests end.", workersAre(n, f.snapshot.Gate.Workers))}, n > 0
 }
 
 func sayStall(f *facts) (Finding, bool) {
@@ -182,11 +203,11 @@ func sayStall(f *facts) (Finding, bool) {
 				text += fmt.Sprintf(", and %s", count(others, "other"))
 			}
 		}
-		return Finding{Alarm, text + "."}, true
+		return Finding{Level: Alarm, Text: text + ".", Fault: true}, true
 	case "suspected":
-		return Finding{Warning, fmt.Sprintf("The application has answered nobody for %s. One request at a time finds out whether it has stalled.", silent)}, true
+		return Finding{Level: Warning, Text: fmt.Sprintf("The application has answered nobody for %s. One request at a time finds out whether it has stalled.", silent)}, true
 	case "recovering":
-		return Finding{Notice, "The application answers again after a stall. Requests are let in a few at a time."}, true
+		return Finding{Level: Notice, Text: "The application answers again after a stall. Requests are let in a few at a time."}, true
 	}
 	return Finding{}, false
 }
@@ -195,7 +216,7 @@ func sayFull(f *facts) (Finding, bool) {
 	g := &f.snapshot.Gate
 	full := slices.ContainsFunc(f.snapshot.Pool.Instances, func(in pool.InstanceSnapshot) bool { return in.State == "full" })
 	text := fmt.Sprintf("The application is full with %s at once, although it has %s by the settings.", count(g.Capacity, "request"), count(g.Workers, "worker"))
-	return Finding{Warning, text}, full && g.Capacity < g.Workers
+	return Finding{Level: Warning, Text: text, Fault: true}, full && g.Capacity < g.Workers
 }
 
 // saySession finds the session most of whose requests wait for its own.
@@ -209,7 +230,7 @@ func saySession(f *facts) (Finding, bool) {
 	if most == nil || most.ClientKey == admission.ClientKeyName(0) {
 		return Finding{}, false
 	}
-	return Finding{Notice, fmt.Sprintf("Session %s holds %s, and %d of its requests wait for %s.",
+	return Finding{Level: Notice, Text: fmt.Sprintf("Session %s holds %s, and %d of its requests wait for %s.",
 		most.ClientKey, count(most.InFlight, "worker"), most.Waiting, map[bool]string{true: "it", false: "them"}[most.InFlight == 1])}, true
 }
 
@@ -230,9 +251,9 @@ func sayLong(f *facts) (Finding, bool) {
 		text += fmt.Sprintf(", and %d more are parked", parked)
 	}
 	if waiting := queueOf(g); waiting > 0 {
-		return Finding{Warning, text + fmt.Sprintf("; %s.", waitsWait(waiting, "short request"))}, true
+		return Finding{Level: Warning, Text: text + fmt.Sprintf("; %s.", waitsWait(waiting, "short request"))}, true
 	}
-	return Finding{Notice, text + "; pages are not affected."}, true
+	return Finding{Level: Notice, Text: text + "; pages are not affected."}, true
 }
 
 func sayBusy(f *facts) (Finding, bool) {
@@ -245,7 +266,7 @@ func sayBusy(f *facts) (Finding, bool) {
 	if route, n := mostOf(f.inFlight); n > 1 && 3*n >= g.InUse {
 		text += fmt.Sprintf("; %d of the workers are at %s", n, shortRoute(route))
 	}
-	return Finding{Warning, text + "."}, true
+	return Finding{Level: Warning, Text: text + "."}, true
 }
 
 var reasonTexts = map[string]string{
@@ -254,6 +275,7 @@ var reasonTexts = map[string]string{
 	"predicted": "no worker would have become free in time",
 	"stalled":   "the application answers nobody",
 	"down":      "the application does not run",
+	"upgrades":  "as many connections are upgraded as may be",
 }
 
 func sayRefused(f *facts) (Finding, bool) {
@@ -278,7 +300,7 @@ func sayRefused(f *facts) (Finding, bool) {
 	if by[most] < total {
 		text += fmt.Sprintf(", %d of them", by[most])
 	}
-	return Finding{Warning, text + " because " + reasonTexts[reasons[most]] + "."}, true
+	return Finding{Level: Warning, Text: text + " because " + reasonTexts[reasons[most]] + "."}, true
 }
 
 func sayMemory(f *facts) (Finding, bool) {
@@ -288,17 +310,17 @@ func sayMemory(f *facts) (Finding, bool) {
 	}
 	for _, in := range p.Instances {
 		if limit := p.Memory.Hard; limit > 0 && in.Memory*10 >= limit*9 {
-			return Finding{Warning, fmt.Sprintf("The process %d has used %d %% of the memory that it may.", in.PID, in.Memory*100/limit)}, true
+			return Finding{Level: Warning, Text: fmt.Sprintf("The process %d has used %d %% of the memory that it may.", in.PID, in.Memory*100/limit)}, true
 		}
 	}
 	m := &p.Memory
-	return Finding{Warning, fmt.Sprintf("All processes together have used %d %% of the memory that they may.", m.Used*100/max(1, m.Total))}, m.Total > 0 && m.Used*10 >= m.Total*9
+	return Finding{Level: Warning, Text: fmt.Sprintf("All processes together have used %d %% of the memory that they may.", m.Used*100/max(1, m.Total))}, m.Total > 0 && m.Used*10 >= m.Total*9
 }
 
 func sayAcceptQueue(f *facts) (Finding, bool) {
 	for _, in := range f.snapshot.Pool.Instances {
 		if q := in.AcceptQueue; q != nil && q.Depth > 0 && 2*q.Depth >= q.Backlog {
-			return Finding{Warning, fmt.Sprintf("At %s, %d connections have not been accepted yet; %d fit the accept queue.", in.Addr, q.Depth, q.Backlog)}, true
+			return Finding{Level: Warning, Text: fmt.Sprintf("At %s, %d connections have not been accepted yet; %d fit the accept queue.", in.Addr, q.Depth, q.Backlog)}, true
 		}
 	}
 	return Finding{}, false
@@ -306,12 +328,12 @@ func sayAcceptQueue(f *facts) (Finding, bool) {
 
 func sayAbandoned(f *facts) (Finding, bool) {
 	n, workers := int(f.snapshot.Abandoned), f.snapshot.Gate.Workers
-	return Finding{Notice, fmt.Sprintf("%s for requests that nobody waits for any more.", worksWork(n))}, n > 0 && 4*n >= workers
+	return Finding{Level: Notice, Text: fmt.Sprintf("%s for requests that nobody waits for any more.", worksWork(n))}, n > 0 && 4*n >= workers
 }
 
 func sayDisk(f *facts) (Finding, bool) {
 	text := f.snapshot.Spool.DiskError
-	return Finding{Warning, fmt.Sprintf("Large bodies and answers cannot be stored: %s.", text)}, text != ""
+	return Finding{Level: Warning, Text: fmt.Sprintf("Large bodies and answers cannot be stored: %s. Make room.", text), Fault: true}, text != ""
 }
 
 // sayHeld finds that hardly any more clients can be held, or that many have missed a message.
@@ -321,9 +343,9 @@ func sayHeld(f *facts) (Finding, bool) {
 	case h == nil:
 		return Finding{}, false
 	case h.Clients*10 >= h.Max*9:
-		return Finding{Warning, fmt.Sprintf("%d of %s are held that may be; more are refused.", h.Clients, count(h.Max, "client"))}, true
+		return Finding{Level: Warning, Text: fmt.Sprintf("%d of %s are held that may be; more are refused.", h.Clients, count(h.Max, "client"))}, true
 	case h.Waiting > 0:
-		return Finding{Notice, fmt.Sprintf("%s to be asked for again at the application, because messages were missed.", waitsWait(h.Waiting, "held client"))}, true
+		return Finding{Level: Notice, Text: fmt.Sprintf("%s to be asked for again at the application, because messages were missed.", waitsWait(h.Waiting, "held client"))}, true
 	}
 	return Finding{}, false
 }

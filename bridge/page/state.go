@@ -14,11 +14,11 @@ import (
 const recent = 10
 
 // state takes the state of an application.
-func state(name string, a Application, now time.Time, usage map[string]*supervise.Usage, points []Point, draining bool) ApplicationState {
+func state(name string, a Application, now time.Time, usage map[string]*supervise.Usage, points []Point) ApplicationState {
 	s := a.QuickSnapshot()
 	inFlight := a.RequestsInFlight()
 	routes, clients := a.Users(mostUsers)
-	f := &facts{now, &s, inFlight, clients, points, draining}
+	f := &facts{now, &s, inFlight, clients, points}
 	out := ApplicationState{
 		Name: name, Findings: say(f), Workers: workersOf(&s, inFlight), Waiting: waitingOf(&s),
 		Parts: instancesOf(&s, usage, now), Running: len(inFlight), Events: append([]events.Event{}, a.Events()...),
@@ -26,6 +26,9 @@ func state(name string, a Application, now time.Time, usage map[string]*supervis
 	}
 	if n := len(points); n > 0 {
 		out.Point = &points[n-1]
+	}
+	if member := s.Fleet; member != nil {
+		out.Fleet = &Fleet{member.Status, mayUse(&s), member.Gates}
 	}
 	if p := s.Processes; p != nil {
 		out.Started = true
@@ -76,8 +79,23 @@ func workersOf(s *bridge.Snapshot, inFlight []admission.InFlight) Workers {
 	}
 	w.Closing = min(w.Closing, free)
 	w.Missing = min(max(0, g.Workers-g.Capacity), free-w.Closing)
-	w.Idle = free - w.Closing - w.Missing
+	free -= w.Closing + w.Missing
+	w.Elsewhere = min(max(0, g.Workers-w.Missing-mayUse(s)), free)
+	w.Idle = free - w.Elsewhere
 	return w
+}
+
+// mayUse is how many workers a gate may have now, while others use the application, too: those of its
+// fleet, or the process that it has taken over from.
+func mayUse(s *bridge.Snapshot) int {
+	if len(s.Pool.Instances) == 0 {
+		return s.Gate.Workers
+	}
+	n := 0
+	for _, in := range s.Pool.Instances {
+		n += in.Limit
+	}
+	return min(n, s.Gate.Workers)
 }
 
 func waitingOf(s *bridge.Snapshot) Waiting {

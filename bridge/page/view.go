@@ -18,14 +18,6 @@ type View struct {
 	Applications []ApplicationState `json:"applications"`
 }
 
-// Front is the state of the servers in front of the applications.
-type Front struct {
-	Connections int  `json:"connections"` // of clients
-	Idle        int  `json:"idle"`        // of these, without a request
-	Max         int  `json:"max"`
-	Draining    bool `json:"draining"`
-}
-
 // ApplicationState is the state of one application.
 type ApplicationState struct {
 	Name     string     `json:"name"`
@@ -34,6 +26,7 @@ type ApplicationState struct {
 	Waiting  Waiting    `json:"waiting"`
 	Started  bool       `json:"spawned"` // Sluice has started the processes
 	Memory   *Memory    `json:"memory,omitempty"`
+	Fleet    *Fleet     `json:"fleet,omitempty"` // nil: no other gate uses the application
 	Parts    []Instance `json:"instances"`
 
 	InFlight []Request `json:"in_flight"` // the oldest, MostInFlight at most
@@ -56,6 +49,7 @@ type Workers struct {
 	Abandoned int `json:"abandoned"` // nobody waits for the answer any more
 	Closing   int `json:"closing"`   // its connection is being closed, or its process works on after an answer
 	Missing   int `json:"missing"`   // the application holds fewer requests than it has workers
+	Elsewhere int `json:"elsewhere"` // others have it: another gate of the fleet, or the process before this one
 
 	Reserve int `json:"reserve"`  // long requests never take the last ones
 	LongCap int `json:"long_cap"` // long requests start while there are fewer
@@ -69,6 +63,13 @@ type Waiting struct {
 	Connection int `json:"connection"` // those that have a worker, for a connection to it
 	Accept     int `json:"accept"`     // connections that the application has not accepted; -1: not known
 	Backlog    int `json:"backlog"`    // how many of these there may be
+}
+
+// Fleet is what a gate has of the workers that it shares with others.
+type Fleet struct {
+	Status string `json:"status"`
+	Leased int    `json:"leased"` // workers
+	Gates  int    `json:"gates"`
 }
 
 // Memory is what all processes use together.

@@ -70,6 +70,10 @@ func (o *capacity) rebase(was, workers int) {
 	o.now = min(o.now, workers)
 }
 
+// toldFull reports whether the log and Config.OnCapacity were told that there is room for fewer than
+// workers, and not that this is over.
+func (o *capacity) toldFull(workers int) bool { return o.now < workers && o.logAt.IsZero() }
+
 // lower notes that in does not hold more than n connections, or more than one if n is less.
 func (p *Pool) lower(in *instance, n int) {
 	o := &in.observed

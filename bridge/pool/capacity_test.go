@@ -3,7 +3,10 @@ package pool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -190,6 +193,49 @@ func TestCapacityIsNotDoubtedForNothing(t *testing.T) {
 			wantCapacity(t, p, tc.want)
 			l.Release()
 			stays.Release()
+		})
+	}
+}
+
+// OnCapacity is told that an instance has room for all again, whatever the reason is.
+func TestOnCapacity(t *testing.T) {
+	for name, end := range map[string]func(p *Pool, in *instance) error{
+		"grown": func(*Pool, *instance) error { time.Sleep(time.Hour); return nil },
+		"gone": func(p *Pool, in *instance) error {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.down(in, errors.New("no route to host"))
+			return nil
+		},
+		"fewer workers": func(p *Pool, _ *instance) error {
+			cfg := *p.config()
+			cfg.Workers = 2
+			return p.Configure(cfg)
+		},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			var mu sync.Mutex
+			var told []string
+			p := poolOf(t, make(dialer).dial, Config{Workers: 4, OnCapacity: func(_ string, n, of int) {
+				mu.Lock()
+				defer mu.Unlock()
+				told = append(told, fmt.Sprintf("%d of %d", n, of))
+			}})
+			p.mu.Lock()
+			in := p.instances[0]
+			p.lower(in, 2)
+			p.mu.Unlock()
+			time.Sleep(2 * freeWithin)
+			if err := end(p, in); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			all := p.config().Workers
+			mu.Lock()
+			defer mu.Unlock()
+			if want := []string{"2 of 4", fmt.Sprintf("%d of %d", all, all)}; !slices.Equal(told, want) {
+				t.Errorf("told %v, want %v", told, want)
+			}
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"context"
 	"slices"
 	"time"
 )
@@ -64,8 +65,8 @@ func (p *Pool) takeToClose() []*conn {
 	return conns
 }
 
-// closeAll closes connections in state closing. It gives their room to waiters at once, or
-// after CloseDelay.
+// closeAll closes connections in state closing. It gives their room to waiters at once, or,
+// where a server with threads needs a moment to notice, after CloseDelay.
 func (p *Pool) closeAll(conns []*conn) {
 	for len(conns) > 0 {
 		conns = p.withoutAtWork(conns)
@@ -73,13 +74,18 @@ func (p *Pool) closeAll(conns []*conn) {
 			if c.evicted && c.mux == nil && !c.usable() {
 				p.noteClosedIdle(c)
 			}
-			_ = c.close() // nobody uses the connection any more
+			if c.halfClosed = p.config().CloseDelay > 0 && p.ctx.Err() == nil && c.closeHalf(); !c.halfClosed {
+				_ = c.close() // nobody uses the connection any more
+			}
 		}
 		p.mu.Lock()
 		for _, c := range conns {
 			if delay := p.closeDelay(c); delay > 0 && !p.closed {
 				p.tasks.Go(func() { p.freeRoom(c, delay) })
 				continue
+			}
+			if c.halfClosed { // p was closed meanwhile
+				_ = c.close()
 			}
 			p.free(c)
 		}
@@ -121,7 +127,8 @@ func (p *Pool) free(c *conn) {
 	}
 }
 
-// closeDelay is how long the application may need to notice that c was closed.
+// closeDelay is how long the thread of c may need to be free after both sides are closed, or after
+// this one is, if the other is not seen.
 func (p *Pool) closeDelay(c *conn) time.Duration {
 	switch {
 	case !c.peerClosed:
@@ -132,8 +139,16 @@ func (p *Pool) closeDelay(c *conn) time.Duration {
 	return p.config().CloseDelay / 10
 }
 
-// freeRoom gives the room of a closed connection to waiters after a delay.
+// freeRoom gives the room of a closed connection to waiters after a delay. Of one that is half
+// closed, the application closes the other half first, or has had freeWithin for that: on a busy
+// machine its thread notices late, and another connection would be one too many.
 func (p *Pool) freeRoom(c *conn, delay time.Duration) {
+	if c.halfClosed {
+		wake := context.AfterFunc(p.ctx, func() { _ = c.close() })
+		c.linger(freeWithin)
+		wake()
+		_ = c.close() // fails if p was closed
+	}
 	t := time.NewTimer(delay)
 	defer t.Stop()
 	select {
@@ -150,6 +165,7 @@ func (p *Pool) freeRoom(c *conn, delay time.Duration) {
 func (p *Pool) discard(c *conn, count func(*Counters)) {
 	p.mu.Lock()
 	count(c.inst.counters)
+	c.spoiled = true
 	p.startClosing(c)
 	p.unlock()
 }

@@ -57,7 +57,11 @@ func (p *Pool) configure(cfg Config) error {
 	p.cfg.Store(&cfg)
 	for _, list := range [...][]*instance{p.instances, p.draining} {
 		for _, in := range list {
+			full := in.observed.toldFull(was.Workers)
 			in.observed.rebase(was.Workers, cfg.Workers)
+			if full && in.observed.now == cfg.Workers {
+				p.tellCapacity(in)
+			}
 			p.trim(in)
 		}
 	}

@@ -38,6 +38,8 @@ type conn struct {
 	noMore      bool // it is shared and takes no more requests
 	proved      bool // the application reads it: it has replied to a query on it
 	evicted     bool // it is closed to make room, though it is in order
+	spoiled     bool // its last request did not end properly
+	halfClosed  bool // only this side is closed (closeHalf)
 	answered    bool // an answer has begun on it; counted in observed.answering
 	awaiting    bool // its first request has it, and nothing has come on it; counted in queue.awaiting
 	noKeepAlive bool // it is closed after its present request
@@ -111,6 +113,7 @@ func (c *conn) open() {
 // except replies to queries.
 func (c *conn) usable() bool {
 	for c.failed == nil {
+		c.poll.came.Store(false)
 		quiet := c.raw == nil || c.isQuiet()
 		if quiet && c.in.Clean() {
 			return true
@@ -321,6 +324,13 @@ func (c *conn) close() error {
 	return c.Close()
 }
 
+// closeHalf closes this side of a connection that is in order, and reports whether it did. Who
+// answers a request that is not wanted any more has to be stopped, and both sides are closed.
+func (c *conn) closeHalf() bool {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	return ok && c.mux == nil && !c.spoiled && !c.peerClosed && half.CloseWrite() == nil
+}
+
 // cut closes the connection while it is used. Its requests fail with why.
 func (c *conn) cut(why error) {
 	if c.mux != nil {
@@ -328,6 +338,7 @@ func (c *conn) cut(why error) {
 		return
 	}
 	_ = c.Close() // it may have been closed already
+	c.poll.cut.Store(true)
 	c.poll.wake()
 }
 

@@ -23,7 +23,8 @@ const (
 
 const (
 	// trialTimeout is how long the application may take to reply on a new connection beside
-	// a kept one, before the kept one is closed. A request waits for it.
+	// a kept one, or to close others so that there is room for that one, before the kept one is
+	// closed. A request waits for it.
 	trialTimeout = 200 * time.Millisecond
 	// refusedFor is how long connections are not kept at first. On a busy machine the
 	// refusal may be a mistake, and to find out again costs little. Each time it is twice
@@ -64,7 +65,7 @@ type keepTracker struct {
 	state     keepState
 	trialConn *conn     // in a trial: the connection that is kept, idle
 	trialDial *dial     // in a trial: the dial of another connection, on which a query is sent
-	until     time.Time // in a trial, if trialDial: when the reply must have come
+	until     time.Time // in a trial: when the reply must have come, or room for the dial; zero: neither is waited for
 	since     time.Time // in taken: when it began
 	why       string    // in refused: the reason
 	retryAt   time.Time // in refused: when it ends
@@ -78,7 +79,7 @@ func (p *Pool) setKeepState(in *instance, to keepState, why string) {
 	if k.state == keepTaken && time.Since(k.since) > refusedMax {
 		k.pause = 0 // the refusals before are long ago
 	}
-	k.state, k.trialConn, k.trialDial, k.why = to, nil, nil, why
+	k.state, k.trialConn, k.trialDial, k.until, k.why = to, nil, nil, time.Time{}, why
 	switch to {
 	case keepTaken:
 		k.since = time.Now()
@@ -157,23 +158,45 @@ func (p *Pool) endTrial(d *dial, r reply) {
 	case r.proof() && k.trialConn.usable():
 		p.setKeepState(in, keepTaken, "")
 	default:
-		k.trialDial = nil // nothing is known: the next dial decides
+		k.trialDial, k.until = nil, time.Time{} // nothing is known: the next dial decides
 	}
 }
 
-// maintainKeep ends a trial in which no reply came in time, and closes connections that were
-// kept before a refusal.
+// limitTrials is called when a request waits for the room of connections that are being closed. Of
+// an application in a trial they may be closed only after the connection that is kept: its threads
+// that would close them may be stopped.
+func (p *Pool) limitTrials(now time.Time) {
+	for _, in := range p.instances {
+		if k := &in.keep; k.state == keepTrial && k.until.IsZero() && in.count[closing] > 0 {
+			k.until = now.Add(trialTimeout)
+			p.schedule(k.until)
+		}
+	}
+}
+
+// maintainKeep ends a trial in which no reply or no room came in time, and closes connections that
+// were kept before a refusal.
 func (p *Pool) maintainKeep(in *instance, now time.Time) {
 	k := &in.keep
 	switch {
-	case k.trialDial != nil && now.Before(k.until):
+	case k.state == keepTrial && k.until.IsZero():
+	case k.state == keepTrial && now.Before(k.until):
 		p.schedule(k.until)
 	case k.trialDial != nil:
-		p.evictExclusive(in)
-		p.setKeepState(in, keepRefused, "a new connection was not answered while one was kept")
+		p.stopTrial(in, "a new connection was not answered while one was kept")
+	case k.state == keepTrial && in.count[closing] > 0 && !in.room():
+		p.stopTrial(in, "no room for a new connection: the others were not closed while one was kept")
+	case k.state == keepTrial:
+		k.until = time.Time{} // there is room: the next dial decides
 	case k.state == keepRefused && p.config().KeepAlive == KeepAuto:
 		p.evictExclusive(in)
 	}
+}
+
+// stopTrial ends a trial that kept connections have failed.
+func (p *Pool) stopTrial(in *instance, why string) {
+	p.evictExclusive(in)
+	p.setKeepState(in, keepRefused, why)
 }
 
 // stopKeeping closes the idle connections, because they stop new ones, and refuses to keep

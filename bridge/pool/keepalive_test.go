@@ -3,8 +3,10 @@ package pool
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -153,22 +155,63 @@ func TestLockAroundAccept(t *testing.T) {
 	})
 }
 
-// Requests that come together while it is found out wait no longer for that than one.
+// Requests that come together while it is found out wait no longer for that than one: also if
+// there is no room for the connection that would decide, because those before it are not closed
+// by threads that the kept one stops.
 func TestLockAroundAcceptUnderLoad(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := autoPool(t, libfcgi(fcgitest.Start(t, fcgitest.AcceptLock(page))), 8)
-		for range 5 {
-			var all []<-chan time.Duration
-			for range 20 {
-				all = append(all, started(t, p, Demand{}, 0))
-			}
-			for _, one := range all {
-				if d := <-one; d > trialTimeout+keptQueryTimeout+time.Second/10 {
-					t.Errorf("a request took %v", d)
+	for name, delay := range map[string]time.Duration{"at once": 0, "closed by both sides": 10 * time.Millisecond} {
+		for workers := range 8 {
+			inBubble(t, fmt.Sprintf("%s, %d workers", name, workers+2), func(t *testing.T) {
+				cfg := autoConfig(workers+2, visible(libfcgi(fcgitest.Start(t, fcgitest.AcceptLock(page)))))
+				cfg.CloseDelay = delay
+				p := newPool(t, cfg)
+				for range 5 {
+					var all []<-chan time.Duration
+					for range 20 {
+						all = append(all, started(t, p, Demand{}, 0))
+					}
+					for _, one := range all {
+						if d := <-one; d > trialTimeout+keptQueryTimeout+time.Second/10 {
+							t.Errorf("a request took %v", d)
+						}
+					}
 				}
-			}
+				serveSome(t, p, 3) // with few workers it may not have been decided: there was no room to try it out
+				wantKeepAlive(t, p, "off", "new connection")
+			})
 		}
-		wantKeepAlive(t, p, "off", "new connection")
+	}
+}
+
+// The threads that are to close the other connections are stopped by the one that is kept, and there
+// is no room for the connection that would decide: a request waits no longer than for that one.
+func TestKeptConnectionStopsCloses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var first atomic.Bool
+		ended := make(chan struct{}) // the first connection, which is kept
+		peer := libfcgi(fcgitest.Start(t, func(s *fcgitest.Session) {
+			if first.CompareAndSwap(false, true) {
+				defer close(ended)
+				fcgitest.Hello(s)
+				return
+			}
+			page(s, s.Request())
+			<-ended
+		}))
+		cfg := autoConfig(4, visible(peer))
+		cfg.CloseDelay = 10 * time.Millisecond
+		p := newPool(t, cfg)
+		leases := []*Lease{mustLease(t, p)}
+		synctest.Wait()
+		for _, l := range append(leases, leaseAll(t, p, 3)...) {
+			finish(t, l)
+			synctest.Wait()
+		}
+		wantCounts(t, p, counts{idle: 1, closing: 3})
+		if d := took(t, p); d < trialTimeout || d > trialTimeout+2*cfg.CloseDelay {
+			t.Errorf("a request took %v", d)
+		}
+		wantKeepAlive(t, p, "off", "no room for a new connection: the others were not closed while one was kept")
 	})
 }
 

@@ -255,7 +255,10 @@ func (l *Lease) Release() {
 		l.c.inst.zombies--
 		l.p.mu.Unlock()
 	}
-	l.c.poll.came.Store(l.c.poll.more || l.c.poll.ended)
+	if l.c.poll.more || l.c.poll.ended {
+		l.c.poll.came.Store(true)
+		l.c.poll.more, l.c.poll.ended = false, false
+	}
 	l.ch.Notify(nil)
 	inOrder := l.ended && l.sent && !l.dead && l.ch.Clean()
 	l.ch.Leave(inOrder)

@@ -74,20 +74,56 @@ func TestCloseDelay(t *testing.T) {
 	})
 }
 
-// Close does not wait for CloseDelay.
+// A thread that notices late that its connection was closed is not free before: the room is given
+// out CloseDelay after it has closed its side, or after freeWithin.
+func TestClosingIsNoticedLate(t *testing.T) {
+	for name, tc := range map[string]struct{ notices, after time.Duration }{
+		"soon":  {0, 0},
+		"late":  {300 * time.Millisecond, 300 * time.Millisecond},
+		"never": {time.Hour, freeWithin},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			peer := fcgitest.Start(t, func(s *fcgitest.Session) {
+				defer s.HoldFor(tc.notices) // the script ends with the client's side
+				fcgitest.Hello(s)
+			})
+			p := poolOf(t, peer.Dial, Config{Workers: 1, CloseDelay: 5 * time.Millisecond})
+			serve(t, p)
+			begun := time.Now()
+			l := leaseFor(t, p, Demand{Fresh: true})
+			defer l.Release()
+			if d := time.Since(begun); d != tc.after+5*time.Millisecond || !l.Fresh() {
+				t.Errorf("a connection came after %v, fresh is %v, want %v, true", d, l.Fresh(), tc.after+5*time.Millisecond)
+			}
+		})
+	}
+}
+
+// Close waits neither for CloseDelay nor for a thread to notice.
 func TestCloseDuringCloseDelay(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := helloPool(t, Config{Workers: 1, CloseDelay: time.Minute})
-		serve(t, p)
-		waiting := startLeasing(p, Demand{Fresh: true})
-		synctest.Wait()
-		wantCounts(t, p, counts{closing: 1})
-		begun := time.Now()
-		p.Close()
-		equal(t, "Close took", time.Since(begun), 0)
-		<-waiting.done
-		if waiting.err != ErrClosed {
-			t.Errorf("LeaseFresh: %v, want ErrClosed", waiting.err)
-		}
-	})
+	for name, tc := range map[string]struct {
+		delay  time.Duration
+		script fcgitest.Script
+	}{
+		"the delay": {time.Minute, fcgitest.Hello},
+		"a thread": {5 * time.Millisecond, func(s *fcgitest.Session) {
+			defer s.HoldFor(time.Minute)
+			fcgitest.Hello(s)
+		}},
+	} {
+		inBubble(t, name, func(t *testing.T) {
+			p := poolOf(t, fcgitest.Start(t, tc.script).Dial, Config{Workers: 1, CloseDelay: tc.delay})
+			serve(t, p)
+			waiting := startLeasing(p, Demand{Fresh: true})
+			synctest.Wait()
+			wantCounts(t, p, counts{closing: 1})
+			begun := time.Now()
+			p.Close()
+			equal(t, "Close took", time.Since(begun), 0)
+			<-waiting.done
+			if waiting.err != ErrClosed {
+				t.Errorf("LeaseFresh: %v, want ErrClosed", waiting.err)
+			}
+		})
+	}
 }

@@ -47,8 +47,12 @@ func (p *Pool) down(in *instance, err error) {
 	in.sharing.forget()
 	in.behaviour.forget()
 	p.resetKeep(in, true)
+	full := in.observed.toldFull(p.config().Workers)
 	in.observed = capacity{now: p.config().Workers, proven: 1, answering: in.observed.answering} // it may have looked full because it was ending
 	p.recount()
+	if full {
+		p.tellCapacity(in)
+	}
 	if len(p.instances) > 1 {
 		p.schedule(o.until)
 	}

@@ -21,14 +21,17 @@ type poll struct {
 	serial uint64 // of the connection, in this process
 	more   bool   // there may be something to read
 	ended  bool   // there may be the end, or an error, after what can be read
-	// watched: an event loop has its events, and says with came that there was one since the
-	// last request.
-	watched atomic.Bool
-	came    atomic.Bool
-	direct  *socket.Direct
-	watch   func(fd uintptr) // calls watcher; made once
-	watcher func(fd int, serial uint64, came *atomic.Bool)
-	notify  atomic.Pointer[func()]
+	// watched: an event loop has its events, and says with came that there was one since the socket
+	// was last looked at. There may be several loops, each with events of its own: whoever looks
+	// clears came before, and nobody afterwards.
+	watched   atomic.Bool
+	came      atomic.Bool
+	cut       atomic.Bool // the pool has closed the connection, of which no loop is told
+	direct    *socket.Direct
+	watch     func(fd uintptr) // calls watcher; made once
+	watcher   func(fd int, serial uint64, came *atomic.Bool) error
+	unwatched error // what watcher has returned
+	notify    atomic.Pointer[func()]
 }
 
 var serials atomic.Uint64
@@ -36,7 +39,7 @@ var serials atomic.Uint64
 // begin prepares a new connection.
 func (p *poll) begin(nc net.Conn) {
 	p.serial, p.direct = serials.Add(1), socket.NewDirect(nc)
-	p.watch = func(fd uintptr) { p.watcher(int(fd), p.serial, &p.came) }
+	p.watch = func(fd uintptr) { p.unwatched = p.watcher(int(fd), p.serial, &p.came) }
 }
 
 func (p *poll) wake() {
@@ -65,9 +68,10 @@ func (c *conn) TryNext() (none upstream.Event, err error) {
 			return none, ErrInterrupted
 		case c.recheck.Swap(false) && c.notAccepted():
 			return none, ErrNotAccepted
-		case !c.poll.more:
+		case !c.poll.more && !c.poll.cut.Load():
 			return none, nil
 		}
+		c.poll.came.Store(false)
 		space := c.in.Space()
 		n, err := c.poll.direct.Read(space)
 		c.in.Filled(n)
@@ -85,9 +89,10 @@ func (c *conn) TryNext() (none upstream.Event, err error) {
 	}
 }
 
-// Notify implements channel.
+// Notify implements channel. An event since the connection was leased was nobody's: what it was about is
+// still to be read.
 func (c *conn) Notify(f *func()) {
-	c.poll.more, c.poll.ended = false, false
+	c.poll.more = c.poll.more || c.poll.came.Load()
 	c.poll.notify.Store(f)
 }
 
@@ -103,22 +108,33 @@ func (l *Lease) Notify(f *func()) { l.ch.Notify(f) }
 // Watch calls f with the descriptor of the connection and its serial number, which no other
 // connection has, for an event loop that tells with Readable when there is something to read.
 // The descriptor is open until f returns. A shared connection is not watched: Notify is enough.
+// An error, f's or that of a connection that is closed or no socket, is that of TryNext from then on.
 //
 // For each event, also while the connection is not leased, the loop stores true in came: so a kept
 // connection need not be asked whether it is in order.
-func (l *Lease) Watch(f func(fd int, serial uint64, came *atomic.Bool)) error {
-	switch c := l.c; {
-	case l.Shared():
+func (l *Lease) Watch(f func(fd int, serial uint64, came *atomic.Bool) error) error {
+	if l.Shared() {
 		return nil
-	case c.raw == nil:
-		return errors.New("pool: the connection to the application is no socket")
-	default:
-		c.poll.watcher = f
-		err := c.raw.Control(c.poll.watch)
-		c.poll.watcher = nil
-		c.poll.watched.Store(err == nil)
-		return err
 	}
+	err := l.c.watch(f)
+	if err != nil {
+		l.c.failed = err // or its reader would wait for events that do not come
+	}
+	return err
+}
+
+func (c *conn) watch(f func(fd int, serial uint64, came *atomic.Bool) error) error {
+	if c.raw == nil {
+		return errors.New("pool: the connection to the application is no socket")
+	}
+	c.poll.watcher = f
+	err := c.raw.Control(c.poll.watch)
+	c.poll.watcher = nil
+	if err == nil {
+		err = c.poll.unwatched
+	}
+	c.poll.watched.Store(err == nil)
+	return err
 }
 
 // isKnownQuiet reports whether a loop would know if something had come on the idle connection since

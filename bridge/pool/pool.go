@@ -34,10 +34,11 @@ type Config struct {
 	SendTimeout time.Duration
 	// IdleTimeout is how long an unused connection is kept. Default: 5 s.
 	IdleTimeout time.Duration
-	// CloseDelay is how long the room of a connection that the pool has closed stays taken. A
-	// threaded server such as flup's needs a moment to notice, and turns new connections away
-	// until then. If the application closed first, and was full before, it is a tenth of
-	// that. Default: none.
+	// CloseDelay is how long the room of a connection stays taken after both sides have closed
+	// it. The thread of a server such as flup's needs a moment to be free, and new connections
+	// are turned away until then. An application that does not close its side has a second for
+	// that. If it closed first, and was full before, CloseDelay is a tenth. Default: none, and
+	// connections are closed without waiting for the application.
 	CloseDelay time.Duration
 	// ClosesWhenFull says that the application, when it is full, accepts a connection and
 	// closes it at once, as threaded servers do. Others let connections wait, and are broken

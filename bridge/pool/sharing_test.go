@@ -1,12 +1,15 @@
 package pool
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -136,6 +139,41 @@ func TestOneDialForAll(t *testing.T) {
 			}
 		})
 	}
+}
+
+// While it is not known whether the application multiplexes, that dial is not waited for longer than
+// a reply may take, whatever else the pool has to do meanwhile.
+func TestSharedDialThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := fcgitest.Start(t, fcgitest.MuxPage)
+		var hangs atomic.Bool
+		cfg := Config{Workers: ownConns + 12, Multiplex: MultiplexAuto}
+		p := poolOf(t, func(ctx context.Context) (net.Conn, error) {
+			if hangs.Load() {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
+			return peer.Dial(ctx)
+		}, cfg)
+		serve(t, p)
+		for range ownConns {
+			defer leaseFor(t, p, whole).Release()
+		}
+		hangs.Store(true)
+		first, second := startLeasing(p, whole), startLeasing(p, whole)
+		wantCounts(t, p, counts{dialing: 1, busy: ownConns})
+		time.Sleep(queryTimeout / 2)
+		if err := p.Configure(cfg); err != nil { // everything that is due is done
+			t.Fatal(err)
+		}
+		wantCounts(t, p, counts{dialing: 1, busy: ownConns})
+		time.Sleep(queryTimeout)
+		wantCounts(t, p, counts{dialing: 2, busy: ownConns})
+		first.cancel()
+		second.cancel()
+		<-first.done
+		<-second.done
+	})
 }
 
 // When that dial fails everybody learns it at once.

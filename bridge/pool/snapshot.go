@@ -31,6 +31,7 @@ type InstanceSnapshot struct {
 	State    string `json:"state"`
 	Workers  int    `json:"workers"`  // as configured
 	Observed int    `json:"observed"` // what it is believed to hold now; at most Workers
+	Limit    int    `json:"limit"`    // connections that this pool may have: fewer than Workers while others use it, too
 
 	Dialing int `json:"dialing"`
 	Busy    int `json:"busy"`
@@ -136,7 +137,7 @@ func (p *Pool) snapshot() (Snapshot, []*instance) {
 
 func (p *Pool) instanceSnapshot(in *instance) InstanceSnapshot {
 	s := InstanceSnapshot{
-		Addr: in.Addr, State: in.state(p.config().Workers), Workers: p.config().Workers, Observed: in.observed.now,
+		Addr: in.Addr, State: in.state(p.config().Workers), Workers: p.config().Workers, Observed: in.observed.now, Limit: p.limit.within(p.config().Workers),
 		Dialing: in.count[dialing], Busy: in.count[busy], Idle: in.count[idle] + in.count[querying], Closing: in.count[closing], AtWork: in.count[atWork],
 		Requests: in.count[busy] + in.extra, Zombies: in.zombies,
 		Multiplex: in.sharing.state.String(), ClosesIdle: in.behaviour.closesIdle(), ClosesAlways: in.behaviour.closesAlways(),

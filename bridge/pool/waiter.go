@@ -168,12 +168,16 @@ func (p *Pool) dispatchWaiters() {
 		in := p.choose(w.demand, func(in *instance) bool { return in.roomFor(w) && p.eligible(w, in) })
 		switch {
 		case in != nil && in.sharing.coming(now) && p.sharing(in, w.demand):
-			// w waits for the shared connection that is being dialled.
+			// w waits for the shared connection that is being dialled, but not for long.
+			if now.Before(in.sharing.openUntil) {
+				p.schedule(in.sharing.openUntil)
+			}
 		case in != nil:
 			p.startDial(in, w)
 			continue
 		case closings > 0:
 			closings-- // w waits for its room
+			p.limitTrials(now)
 		default:
 			if in := p.choose(w.demand, func(in *instance) bool { return len(in.idle) > 0 && p.eligible(w, in) }); in != nil {
 				p.evictOldest(in)

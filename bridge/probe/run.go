@@ -67,12 +67,12 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 
 // measure fills in r, beginning with what costs the application least.
 func (p *prober) measure(r *Report) error {
-	// These come first because the probe's own connections would count.
-	r.Queue = p.queue()
+	r.Queue = p.queue() // now, because the probe's own connections would count
 	r.Owners = p.owners(r.Queue)
 	if err := p.firstRequest(r); err != nil {
 		return err
 	}
+	r.Owners = p.owners(r.Queue) // again: an application that was just started had not begun all its threads
 	p.values(r)
 	r.Close = stage(p, p.withoutKeepAlive)
 	r.Multiplex = stage(p, func() Fact[Multiplex] { return p.multiplex(r) })

@@ -139,6 +139,9 @@ func (r *Registry) acquire(s, former *Site) error {
 		r.undo(s)
 		return err
 	}
+	if s.by.runs {
+		app.startUnspawned() // otherwise commit does
+	}
 	return nil
 }
 

@@ -139,11 +139,20 @@ func (r *Registry) commit() {
 	}
 	for _, app := range r.applications() {
 		app.applyOrLog() // claims that were added after prepare
-		if app.claimOf(next.by) != nil && !app.started && !app.bridged.Spawned() {
-			_ = app.bridged.Start(context.Background()) // only a command can fail to start
-			app.started = true
+		if app.claimOf(next.by) != nil {
+			app.startUnspawned()
 		}
 	}
+}
+
+// startUnspawned starts an application that runs already, if that was not done yet: it takes part in its
+// fleet.
+func (a *Application) startUnspawned() {
+	if a.started || a.bridged.Spawned() {
+		return
+	}
+	_ = a.bridged.Start(context.Background()) // only a command can fail to start
+	a.started = true
 }
 
 // cancel drops the pending configuration.

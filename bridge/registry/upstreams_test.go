@@ -147,3 +147,24 @@ func TestRemovedUpstreamIsGivenBack(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// The application of an upstream shares its workers with other gates from its first request on: until
+// then it may use none.
+func TestUpstreamsOfAFleet(t *testing.T) {
+	r := New(Options{Grace: time.Millisecond})
+	defer r.Close()
+	cfg := at(4)
+	cfg.Fleet.Engine = "redis://127.0.0.1:1" // nobody listens there
+	u, err := running(t, r).NewUpstreams(cfg, noHooks, handler)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Release()
+	s, err := u.Get("unix:/nowhere/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if state := s.app.bridged.QuickSnapshot().Fleet; state == nil || state.Status == "" {
+		t.Errorf("it is no member of the fleet: %+v", state)
+	}
+}

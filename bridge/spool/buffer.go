@@ -46,6 +46,7 @@ func (b *Buffer) Write(p []byte) (int, error) {
 	if b.err != nil || len(p) == 0 {
 		return 0, b.err
 	}
+	defer b.dropWanted() // there may have been memory, after all
 	if b.err = b.add(p); b.err != nil {
 		return 0, b.err
 	}

@@ -28,11 +28,18 @@ type Config struct {
 	// Disk is how many bytes all temporary files together may hold; DefaultDisk by default. If the
 	// file system has less room, they may hold seven eighths of that.
 	Disk int64
-	// Files is how many temporary files may exist at once; by default a quarter of the process's
-	// limit of descriptors. To enforce it, each file counts for at least Disk/Files bytes.
+	// Files is how many temporary files may exist at once. To enforce it, each file counts for at least
+	// Disk/Files bytes. The default is DefaultFiles, and no more than a quarter of the descriptors for
+	// all Stores of the process with the default together.
 	Files int
 	// Logger logs when files cannot be written, and when a body is cut. Default: none.
 	Logger *slog.Logger
+}
+
+// DefaultFiles is the default of Config.Files for a process that may have so many descriptors: a
+// sixteenth of these, but 1,024 at least if that is no more than a quarter of them.
+func DefaultFiles(descriptors int) int {
+	return max(descriptors/16, min(1024, descriptors/4), 1)
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -66,7 +73,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.Disk = DefaultDisk
 	}
 	if c.Files == 0 {
-		c.Files = max(descriptors()/4, 1)
+		c.Files = DefaultFiles(descriptors())
 	}
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)

@@ -87,6 +87,31 @@ func TestFreedRoomIsWhoseItWasFreedFor(t *testing.T) {
 	})
 }
 
+// Nor while the body that it was freed for needs more than that.
+func TestFreedRoomIsKeptWhileMoreIsFreed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const unit = 10_000
+		s, _ := noMemory(t, 80*unit)
+		newCrowd(t, s, "192.0.2.1", 6, 10*unit)
+		p := s.NewPipe(Owner{Client: ClientOf("192.0.2.1")})
+		defer p.Close()
+		b, _ := newUpload(t, s, "192.0.2.2")
+		s.toCut(&b.holding, 40*unit).cutNow()
+		b.mu.Lock()
+		if n := b.charge(40*unit-1, 1); n != 0 {
+			t.Errorf("there was room for %d bytes", n)
+		}
+		b.mu.Unlock()
+		start(p.Write, pattern(unit)).waits(t)
+		mustWrite(t, b, pattern(40*unit))
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.wanted != 0 {
+			t.Errorf("%d bytes are kept for nobody", s.wanted)
+		}
+	})
+}
+
 // Room is being made for a Write when a Read comes that takes all of it: the room is
 // anybody's then.
 func TestRoomThatIsNotNeeded(t *testing.T) {

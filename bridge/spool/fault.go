@@ -98,8 +98,13 @@ func (s *Store) refuse(c Client) error {
 	now := time.Now()
 	s.mu.Lock()
 	err := fmt.Errorf("%w: the temporary files in %s may hold %d bytes together", ErrDiskFull, s.config.Dir, s.config.Disk)
-	if s.fault.err != nil {
+	advice := "raise spool.disk (--spool-disk) if the disk has room"
+	switch {
+	case s.fault.err != nil:
 		err = fmt.Errorf("%w: %w", ErrDisk, s.fault.err)
+	case s.files.full():
+		err = fmt.Errorf("%w: there are as many temporary files, %d, as this process may have together", ErrDiskFull, s.files.most)
+		advice = "raise the limit of open files (ulimit -n, or LimitNOFILE= of systemd)"
 	}
 	s.inUse.Refused++
 	s.refusals.n++
@@ -111,7 +116,7 @@ func (s *Store) refuse(c Client) error {
 	s.mu.Unlock()
 	if tell {
 		s.config.Logger.Warn("there is no room for bodies; those that do not fit are refused",
-			slog.Int("refused", n), slog.String("last_client", c.String()), slog.String("error", err.Error()), slog.String("advice", "raise spool.disk (--spool-disk) if the disk has room"))
+			slog.Int("refused", n), slog.String("last_client", c.String()), slog.String("error", err.Error()), slog.String("advice", advice))
 	}
 	return err
 }

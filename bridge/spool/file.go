@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -52,6 +54,34 @@ func (s *Store) fileError(what string, err error) error {
 		err = path.Err
 	}
 	return fmt.Errorf("spool: cannot %s a temporary file in %s: %w", what, s.config.Dir, err)
+}
+
+// fileLimit bounds the files of several Stores. A nil one is no limit.
+type fileLimit struct {
+	most int64
+	used atomic.Int64 // by claims with room for a file
+}
+
+// ofProcess is for the Stores of this process that have the default of Config.Files: a quarter of its
+// descriptors, so that each of a few may have all that is its own, and many leave the rest to others.
+var ofProcess = sync.OnceValue(func() *fileLimit { return &fileLimit{most: int64(max(descriptors()/4, 1))} })
+
+// take reports whether there may be one more file. give gives it back.
+func (l *fileLimit) take() bool {
+	if l != nil && l.used.Add(1) > l.most {
+		l.used.Add(-1)
+		return false
+	}
+	return true
+}
+
+// full reports whether take would fail.
+func (l *fileLimit) full() bool { return l != nil && l.used.Load() >= l.most }
+
+func (l *fileLimit) give() {
+	if l != nil {
+		l.used.Add(-1)
+	}
 }
 
 // descriptors returns how many descriptors this process may have, a million at most.

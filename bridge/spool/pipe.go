@@ -77,6 +77,7 @@ func (p *Pipe) Write(b []byte) (n int, err error) {
 		case ask && p.makeRoom(int64(min(len(b)-n, blockSize))):
 			freed = nil
 		case freed == nil:
+			p.dropWanted() // it was not enough
 			// Try once more after this: a release before whenFreed would go unnoticed.
 			freed, ask = p.store.whenFreed(), false
 		case p.maxWait > 0 && late == nil:

@@ -195,7 +195,8 @@ func (s *Store) reserveDisk(h *holding, least, most int64) int64 {
 	free = max(min(free, freed), elastic)
 	room := max(free, 0) + c.bytes
 	n := min(most, room-h.disk)
-	if n < least || room < s.minFile() {
+	if n < least || room < s.minFile() || c.bytes == 0 && !s.files.take() {
+		s.setWanted(c, freed) // until toCut makes more room, or the body does without
 		return 0
 	}
 	s.setClaim(h, max(c.bytes, h.disk+n, s.minFile()))
@@ -203,7 +204,7 @@ func (s *Store) reserveDisk(h *holding, least, most int64) int64 {
 	return n
 }
 
-// minFile is the least number of bytes charged for a file, which bounds the number of files.
+// minFile is the least number of bytes charged for a file, which bounds the number of the Store's files.
 func (s *Store) minFile() int64 { return s.disk.size / int64(s.config.Files) }
 
 // releaseDisk releases all disk of h: n bytes.
@@ -217,6 +218,7 @@ func (s *Store) dropDisk(h *holding, n int64) {
 	s.inUse.Disk -= n
 	if h.claim != nil && h.claim.bytes > 0 {
 		s.setClaim(h, 0)
+		s.files.give()
 		s.wake()
 	}
 }

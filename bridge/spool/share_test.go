@@ -3,6 +3,7 @@ package spool
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync/atomic"
@@ -294,6 +295,56 @@ func TestFilesAreBounded(t *testing.T) {
 		ninth, _ := newUpload(t, s, "192.0.2.4")
 		if n, err := ninth.Write(pattern(5000)); n != 0 || !errors.Is(err, ErrDiskFull) {
 			t.Errorf("a ninth file: %d, %v", n, err)
+		}
+	})
+}
+
+// Several stores have no more files than one limit allows, and what one gives back another gets.
+func TestFilesOfSeveralStores(t *testing.T) {
+	if s := newStore(t, Config{Files: 3}); s.files != nil {
+		t.Error("a store with a limit of its own has that of the process")
+	}
+	s, err := New(Config{Dir: t.TempDir()})
+	if err != nil || s.files != ofProcess() || s.files.most > int64(max(descriptors()/4, 1)) {
+		t.Errorf("the limit of the process is %+v of %d, %v", s.files, descriptors(), err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		limit := &fileLimit{most: 3}
+		var all []*Pipe
+		for i := range 4 {
+			s, _ := noMemory(t, 1<<20)
+			s.files = limit
+			p := s.NewPipe(Owner{Client: ClientOf("192.0.2.1")})
+			defer p.Close()
+			w := start(p.Write, pattern(10))
+			synctest.Wait()
+			if n := s.Stats().Files; n != min(3-i, 1) {
+				t.Errorf("store %d has %d files", i, n)
+			}
+			if i == 3 {
+				w.waits(t)
+				if err := all[0].Close(); err != nil {
+					t.Error(err)
+				}
+				time.Sleep(retryDisk)
+				w.want(t, 10, nil)
+			}
+			all = append(all, p)
+		}
+		if n := limit.used.Load(); n != 3 {
+			t.Errorf("%d files are counted", n)
+		}
+		s, log := noMemory(t, 1<<20)
+		s.files = limit
+		b, _ := newUpload(t, s, "192.0.2.2")
+		if _, err := b.Write(pattern(5000)); !errors.Is(err, ErrDiskFull) || !strings.Contains(fmt.Sprint(err), "as many temporary files, 3,") || !strings.Contains(log.String(), "limit of open files") {
+			t.Errorf("an upload has the error %v\n%s", err, log)
+		}
+		for _, p := range all {
+			p.Close()
+		}
+		if n := limit.used.Load(); n != 0 {
+			t.Errorf("%d files are counted when all are closed", n)
 		}
 	})
 }

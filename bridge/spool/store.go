@@ -10,7 +10,8 @@ import (
 var (
 	// ErrTooLarge reports that a Buffer's limit is exceeded.
 	ErrTooLarge = errors.New("spool: body is larger than its limit")
-	// ErrDiskFull reports that the disk budget is used up. A full file system is ErrDisk.
+	// ErrDiskFull reports that the disk budget is used up, or that there are as many files as there may
+	// be. A full file system is ErrDisk.
 	ErrDiskFull = errors.New("spool: disk budget is used up")
 	// ErrCut reports that the body was cut because other bodies need its room.
 	ErrCut = errors.New("spool: given up for others, who need the room")
@@ -35,6 +36,7 @@ type Stats struct {
 type Store struct {
 	config   Config
 	classes  []chunkClass
+	files    *fileLimit   // nil: Config.Files is given, and no other limit
 	failing  atomic.Bool  // there is a fault
 	measured atomic.Int64 // when disk.size was adapted, in Unix nanoseconds
 
@@ -55,11 +57,16 @@ type Store struct {
 
 // New returns a Store. The configuration must be valid, and files must be possible in its directory.
 func New(c Config) (*Store, error) {
+	var files *fileLimit
+	if c.Files == 0 {
+		files = ofProcess()
+	}
 	c, err := c.withDefaults()
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{
+		files:  files,
 		config: c, classes: chunkClasses(c.Buffer),
 		memory: budget{size: c.Memory}, disk: budget{size: c.Disk}, shares: make(map[shareKey]*share),
 	}

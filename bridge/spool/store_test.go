@@ -43,7 +43,7 @@ func TestDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Config{Dir: os.Getenv("TMPDIR"), Buffer: 256 << 10, Memory: 64 << 20, Disk: 4 << 30, Files: descriptors() / 4, Logger: s.config.Logger}
+	want := Config{Dir: os.Getenv("TMPDIR"), Buffer: 256 << 10, Memory: 64 << 20, Disk: 4 << 30, Files: DefaultFiles(descriptors()), Logger: s.config.Logger}
 	if s.config != want || want.Files < 1 {
 		t.Errorf("configuration %+v, want %+v", s.config, want)
 	}

@@ -55,8 +55,9 @@ func (b *budget) left(now time.Time) int {
 	return b.max - len(b.exits)
 }
 
+// prune forgets exits that do not count any more.
 func (b *budget) prune(now time.Time) {
-	old := 0
+	old := max(len(b.exits)-b.max, 0) // max may be less than it was
 	for old < len(b.exits) && now.Sub(b.exits[old]) >= b.window {
 		old++
 	}

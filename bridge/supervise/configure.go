@@ -153,12 +153,18 @@ func (sup *supervisor) configure(p *plan, restart bool) {
 	if p.User == "" && sup.plan.User != "" {
 		p.warnOfRoot()
 	}
+	if sup.plan.IdleShutdown == 0 {
+		sup.lastWanted.Store(sup.ticks(time.Now())) // requests until now were not noted
+	}
 	sup.plan = p
 	sup.budget.max, sup.budget.window = p.SpawnBudget.Spawns, p.SpawnBudget.Per
 	sup.publish()
 	for _, in := range sup.instances {
 		in.machine.stop = p.SpawnBudget.Stop
 		sup.setLifetime(in, in.machine.startedAt)
+		if in.readyDone != nil && !isClosed(in.readyDone) {
+			sup.awaitReady(in) // in the way that p says
+		}
 	}
 	if restart {
 		sup.replaceAll(reconfigured)

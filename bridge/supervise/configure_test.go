@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -48,6 +49,79 @@ func TestConfigureInPlace(t *testing.T) {
 		}
 		time.Sleep(time.Hour)
 		s.wantStates(t, "asleep")
+	})
+}
+
+// What is asleep, or goes to sleep, runs again when processes are not to be stopped any more.
+func TestConfigureEndsSleep(t *testing.T) {
+	for name, tc := range map[string]struct {
+		after  time.Duration
+		was    string
+		starts int
+	}{"asleep": {time.Minute, "asleep", 2}, "ending": {17 * time.Second, "ending", 2}, "draining": {12 * time.Second, "draining", 1}} {
+		t.Run(name, func(t *testing.T) {
+			slow := func(n int) behaviour {
+				l := healthy(n)
+				l.ends = 5 * time.Second
+				return l
+			}
+			superviseAs(t, Config{IdleShutdown: 10 * time.Second}, time.Second, slow, func(s *script, _ string) {
+				s.keepBusy("app-0", 5*time.Second)
+				time.Sleep(tc.after - time.Second)
+				s.wantStates(t, tc.was)
+				if err := s.reconfigure(t, func(c *Config) { c.IdleShutdown = 0 }); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(10 * time.Second)
+				s.wantStates(t, "serving")
+				s.wantStarts(t, tc.starts)
+			})
+		})
+	}
+}
+
+// Requests that came before processes were to be stopped count as requests.
+func TestConfigureIdleShutdown(t *testing.T) {
+	superviseAs(t, Config{}, time.Hour, healthy, func(s *script, _ string) {
+		s.group.Wanted()
+		if err := s.reconfigure(t, func(c *Config) { c.IdleShutdown = 10 * time.Minute }); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(9 * time.Minute)
+		s.wantStates(t, "serving")
+		time.Sleep(2 * time.Minute)
+		s.wantStates(t, "asleep")
+	})
+}
+
+// A child that is being waited for is ready as soon as it is by the new settings.
+func TestConfigureReady(t *testing.T) {
+	never := func(context.Context, string) error { return errors.New("no such page") }
+	superviseAs(t, Config{Ready: never}, 10*time.Second, inTurn(behaviour{ready: time.Second}), func(s *script, _ string) {
+		s.wantStates(t, "starting")
+		if err := s.reconfigure(t, func(c *Config) { c.Ready = func(context.Context, string) error { return nil } }); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		s.wantStates(t, "ready")
+		s.wantCalls(t, "add app-0")
+	})
+}
+
+// A budget that is lowered below what was spent of it is spent with the next exit.
+func TestConfigureBudget(t *testing.T) {
+	superviseOne(t, Budget{Spawns: 20, Per: time.Hour}, 3*time.Minute, inTurn(behaviour{lives: time.Millisecond}), func(s *script, _ string) {
+		if left := s.snapshot().Budget.Left; left > 15 {
+			t.Fatalf("%d are left", left)
+		}
+		if err := s.reconfigure(t, func(c *Config) { c.SpawnBudget.Spawns = 3 }); err != nil {
+			t.Fatal(err)
+		}
+		if left := s.snapshot().Budget.Left; left != 0 {
+			t.Errorf("%d are left", left)
+		}
+		time.Sleep(2 * time.Minute)
+		s.wantStates(t, "broken")
 	})
 }
 

@@ -19,8 +19,8 @@ type Front interface {
 	Resume(addr string)
 	// Remove removes an instance. Connections that are left are closed.
 	Remove(addr string)
-	// Fail tells that no process will read for a while what was sent to an instance: requests
-	// that were not read should go to another one, or be refused.
+	// Fail tells that no process will read for a while what was sent to an instance, and none is left
+	// that has read any of it: requests that were not read should go to another one, or be refused.
 	Fail(addr string)
 	// Load is how many requests there are.
 	Load() Load

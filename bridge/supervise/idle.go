@@ -9,6 +9,7 @@ import (
 // them with the next request.
 func (sup *supervisor) idleShutdown(now time.Time) {
 	if sup.plan.IdleShutdown == 0 {
+		sup.endSleep(now)
 		return
 	}
 	wanted := sup.lastWanted.Load()
@@ -43,6 +44,15 @@ func (sup *supervisor) idleShutdown(now time.Time) {
 			in.wantedAtSleep = wanted
 			sup.log.Info("there was no request for a while; the command is ended until there is one", "instance", in.socket.Addr)
 			sup.drain(in, now, goIdle)
+		}
+	}
+}
+
+// endSleep wakes what went to sleep before IdleShutdown was set to 0. No request would.
+func (sup *supervisor) endSleep(now time.Time) {
+	for _, in := range sup.instances {
+		if in.sleeps() {
+			sup.cancelDrain(in, now, requested)
 		}
 	}
 }

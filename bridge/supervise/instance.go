@@ -31,6 +31,7 @@ type instance struct {
 
 	inRotation bool // requests are sent to this instance
 	added      bool // Front.Add was called
+	failDue    bool // Front.Fail is to be called when nothing is left of the child
 
 	readyDone      <-chan struct{}         // closed when the child is ready; nil: nothing waits for that
 	cancelReady    func()                  // ends the waiting

@@ -111,8 +111,11 @@ func (sup *supervisor) checkMemory(now time.Time) {
 		case limits.Hard > 0 && used > limits.Hard:
 			sup.killForMemory(in, overHardLimit)
 		case limits.Soft > 0 && used > limits.Soft && in.machine.state.takesRequests() && in.replaceReason == "":
-			// A single peak does not count.
-			if in.overSoft++; in.overSoft > 1 {
+			// A single peak does not count, however often the memory cannot be read after it.
+			if in.memory.known {
+				in.overSoft++
+			}
+			if in.overSoft > 1 {
 				sup.markForReplacement(in, overSoftLimit)
 			}
 		default:

@@ -133,3 +133,25 @@ func TestMemoryTotalKillsOne(t *testing.T) {
 		}
 	})
 }
+
+// A peak does not count for as many samples as fail after it.
+func TestSoftLimitOfAnUnknownSize(t *testing.T) {
+	superviseAs(t, Config{Memory: Memory{Soft: 100 * mib}}, time.Minute, healthy, func(s *script, _ string) {
+		s.allow(2)
+		sample := func(used uint64, known bool) (marked bool) {
+			s.sup.call(func() {
+				in := s.sup.instances[0]
+				s.sup.noteMemory(memorySample{children: []childMemory{{child: in.child, used: used, known: known}}})
+				s.sup.checkMemory(time.Now())
+				marked = in.replaceReason != ""
+			})
+			return marked
+		}
+		if sample(200*mib, true) || sample(0, false) || sample(0, false) {
+			t.Error("it is replaced for one sample")
+		}
+		if !sample(200*mib, true) {
+			t.Error("it is not replaced for two samples")
+		}
+	})
+}

@@ -29,7 +29,7 @@ func (m *model) check() {
 			m.t.Errorf("%d are being replaced", successors)
 		}
 		// An instance that is removed stays until the exit of its child was reported.
-		if n := len(m.sup.instances); n > m.plan.MaxInstances+3 {
+		if n := len(m.sup.instances); n > m.most+3 {
 			m.t.Errorf("there are %d instances", n)
 		}
 		if due := m.sup.nextPass; !due.IsZero() && due.Before(time.Now()) {

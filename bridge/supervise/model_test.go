@@ -36,6 +36,7 @@ type model struct {
 	*simulation
 	rng      *rand.Rand
 	plan     *plan
+	most     int // instances, whatever the plan
 	group    *Group
 	restarts []<-chan error // results of the restarts
 	begun    time.Time
@@ -54,7 +55,8 @@ func newModel(t *testing.T, rng *rand.Rand) *model {
 	if err := errors.Join(m.plan.SpawnBudget.normalize(), m.plan.normalize()); err != nil {
 		t.Fatal(err)
 	}
-	m.maxChildren = m.plan.MaxInstances + 1
+	m.most = m.plan.MaxInstances
+	m.maxChildren = m.most + 1
 	if m.plan.hasFixedPort() {
 		m.maxChildren = 1
 	}
@@ -162,7 +164,9 @@ func (m *model) play() {
 
 // step makes one thing happen.
 func (m *model) step() {
-	switch m.rng.IntN(12) {
+	switch m.rng.IntN(13) {
+	case 12:
+		m.reconfigure()
 	case 0:
 		if m.rng.IntN(4) == 0 {
 			m.restart()
@@ -182,6 +186,30 @@ func (m *model) step() {
 		m.group.Wanted()
 		m.serve(3)
 	}
+}
+
+// reconfigure puts other settings in force, perhaps of another command.
+func (m *model) reconfigure() {
+	was, cfg := m.plan.Config, m.config()
+	cfg.Front, cfg.Logger, cfg.Socket, cfg.Listen = was.Front, was.Logger, was.Socket, was.Listen
+	cfg.DrainTimeout, cfg.StallKill, cfg.MaxTime = was.DrainTimeout, was.StallKill, was.MaxTime // of drains that go on
+	cfg.MaxInstances = min(cfg.MaxInstances, m.most)
+	cfg.Instances = min(cfg.Instances, cfg.MaxInstances)
+	p := &plan{Config: cfg}
+	if err := errors.Join(p.SpawnBudget.normalize(), p.normalize()); err != nil {
+		m.t.Fatal(err)
+	}
+	restart := m.rng.IntN(3) == 0
+	m.mu.Lock()
+	m.note("configure, restart %v: %+v", restart, cfg)
+	m.mu.Unlock()
+	m.sup.call(func() {
+		if err := p.checkInPlace(m.sup.plan); err != nil {
+			m.t.Error(err)
+		}
+		m.sup.configure(p, restart)
+	})
+	m.plan = p
 }
 
 // await has n requests wait for the application.

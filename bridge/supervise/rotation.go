@@ -55,7 +55,7 @@ func (sup *supervisor) reroute(now time.Time) {
 		return
 	}
 	for _, in := range sup.instances {
-		if in.alive.Load() || !in.inRotation {
+		if in.alive.Load() || !in.inRotation && !in.failDue {
 			continue
 		}
 		if in.child != nil && now.Sub(in.downSince) < rerouteAfter {
@@ -65,9 +65,13 @@ func (sup *supervisor) reroute(now time.Time) {
 		if in.child == nil && in.downUntil().Sub(now) <= rerouteAfter {
 			continue
 		}
-		sup.removeFromRotation(in)
-		if in.child == nil || isClosed(in.child.Exited()) {
-			sup.front.Fail(in.socket.Addr) // a child that is being started may read its requests any moment
+		if in.inRotation {
+			sup.removeFromRotation(in)
+			in.failDue = in.child == nil || isClosed(in.child.Exited()) // a child that is being started may read its requests any moment
+		}
+		if in.failDue && in.child == nil { // before, what is left of its group may have read requests
+			in.failDue = false
+			sup.front.Fail(in.socket.Addr)
 		}
 	}
 }

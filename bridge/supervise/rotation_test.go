@@ -39,3 +39,18 @@ func TestIdleShutdownAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// Requests go to others as soon as a child has exited. Those that it has not answered are sent away when
+// nothing is left of its group: before, one of that may have read them.
+func TestRequestsOfAGroupThatEndsLate(t *testing.T) {
+	superviseAs(t, Config{Instances: 2, SpawnBudget: Budget{Spawns: 1, Per: time.Hour}}, 12*time.Second, func(n int) behaviour {
+		if n == 0 {
+			return behaviour{lives: 10 * time.Second, groupEnds: 4 * time.Second}
+		}
+		return behaviour{}
+	}, func(s *script, _ string) {
+		s.wantCalls(t, "add app-0, add app-1, drain app-0")
+		time.Sleep(3 * time.Second)
+		s.wantCalls(t, "add app-0, add app-1, drain app-0, fail app-0")
+	})
+}

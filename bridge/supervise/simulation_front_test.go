@@ -128,8 +128,8 @@ func (w *simulation) Fail(addr string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.note("fail %s", addr)
-	if c := w.at(addr); c != nil && c.lives() {
-		w.t.Errorf("requests are sent away from %s, where child %d lives", addr, c.n)
+	if c := w.at(addr); c != nil {
+		w.t.Errorf("requests are sent away from %s, where child %d or its group is", addr, c.n)
 	}
 }
 

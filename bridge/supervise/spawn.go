@@ -36,7 +36,7 @@ func (sup *supervisor) spawn(in *instance, now time.Time) {
 	sup.counters.answered += in.stats.Load().answers.Load()
 	in.stats.Store(&processStats{since: now})
 	in.replaceReason, in.cause, in.overtime, in.overSoft, in.noRoom = "", "", false, 0, false
-	in.memory = childMemory{}
+	in.memory, in.failDue = childMemory{}, false
 	in.queuedSince, in.nextPeek, in.peeks, in.peek = time.Time{}, now, 0, query[queue]{}
 	in.child, in.launched, in.downSince = sup.program.newProcess(sup.plan, in.socket, sup.wake), false, now
 	in.jitter, in.expiresAt = sup.random(), time.Time{}

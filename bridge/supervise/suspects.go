@@ -34,11 +34,17 @@ type suspect struct {
 	logged   bool
 }
 
-// configure sets how long a route is refused.
+// configure sets how long a route is refused. With 0, none is refused any more.
 func (s *suspects) configure(quarantine time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.quarantine = quarantine
+	if s.quarantine = quarantine; quarantine > 0 {
+		return
+	}
+	for _, a := range s.routes {
+		a.until = time.Time{}
+	}
+	s.publish()
 }
 
 // answered notes that a request for a route was answered.

@@ -73,6 +73,26 @@ func TestQuarantine(t *testing.T) {
 	})
 }
 
+// No route is refused any more when there is no quarantine any more.
+func TestQuarantineEnds(t *testing.T) {
+	superviseAs(t, Config{Quarantine: time.Hour}, time.Minute, func(n int) behaviour {
+		if n < 3 {
+			return poisoned(n)
+		}
+		return healthy(n)
+	}, func(s *script, _ string) {
+		if _, refused := s.group.Quarantined("GET /boom"); !refused {
+			t.Fatal("the route is not refused")
+		}
+		if err := s.reconfigure(t, func(c *Config) { c.Quarantine = 0 }); err != nil {
+			t.Fatal(err)
+		}
+		if d, refused := s.group.Quarantined("GET /boom"); refused {
+			t.Errorf("it is refused for %v", d)
+		}
+	})
+}
+
 // A request that meets a child which exits cleanly is sent again and answered: its route is no
 // suspect. A request at which each child exits is.
 func TestSuspectsOfCleanExits(t *testing.T) {

@@ -213,6 +213,9 @@ func (a *accessLog) observe(application string, r *http.Request, o *bridge.Outco
 	if o.HeldEnd != "" {
 		attrs = append(attrs, slog.Float64("held_ms", milliseconds(o.Held)), slog.String("held_end", o.HeldEnd))
 	}
+	if o.Gone {
+		attrs = append(attrs, slog.Bool("gone", true))
+	}
 	if o.Authorizer != "" {
 		attrs = append(attrs, slog.String("authorizer", string(o.Authorizer)), slog.Float64("authorizer_ms", milliseconds(o.Authorizing)))
 	}

@@ -67,7 +67,8 @@ workers of applications, which never see more connections than these. Applicatio
 sluice starts itself are started anew, and both are there until the former process ends.
 
 If the new process cannot take over - the file has mistakes, a command does not start -
-the former one goes on as if nothing had happened.
+the former one goes on as if nothing had happened. The first process of a container is not
+replaced, because all others end with it.
 
 Exit status: 0 if a new process serves, 1 if not, with the reason, 2 if the command line
 is invalid.`,

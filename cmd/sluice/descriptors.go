@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"github.com/sluice-proxy/sluice/bridge/config"
+	"github.com/sluice-proxy/sluice/bridge/spool"
 )
 
 const (
@@ -17,7 +18,7 @@ const (
 	minConnections = 16
 	// statusConnections is how many connections the status listener has.
 	statusConnections = 128
-	// ownDescriptors are for listeners, logs and the runtime.
+	// ownDescriptors are for listeners, logs, event loops (eight at most, four each) and the runtime.
 	ownDescriptors = 64
 	// perInstance are for a process of the application: its pipes, its socket.
 	perInstance = 8
@@ -35,9 +36,10 @@ func descriptorLimit() (int, error) {
 
 // connections returns how many connections clients may have, and how many more may wait, so that
 // descriptors are left for the rest: a connection to the application for each worker, temporary files
-// (a quarter at most, see package spool), the status listener, and static files.
+// (as package spool bounds them for each application, and a quarter for all), the status listener, and static files.
 func (s *setup) connections(limit int) (most, waiting int, err error) {
-	others, workers := limit/4+statusConnections+ownDescriptors, 0
+	files := min(len(s.Applications)*spool.DefaultFiles(limit), limit/4)
+	others, workers := files+statusConnections+ownDescriptors, 0
 	for _, a := range s.Applications {
 		instances := len(a.Backends)
 		if a.Spawn != nil {

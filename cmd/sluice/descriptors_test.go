@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+
+	"github.com/sluice-proxy/sluice/bridge/spool"
 )
 
 // flagSetup is the configuration that a command line of serve means.
@@ -24,7 +26,7 @@ func flagSetup(t *testing.T, args ...string) *setup {
 }
 
 // TestConnections is how many connections there may be with so many files: never so many
-// that, with the application's, a quarter for temporary files, and the status's, there
+// that, with the application's, temporary files, and the status's, there
 // would be none left.
 func TestConnections(t *testing.T) {
 	for _, tt := range []struct {
@@ -39,7 +41,7 @@ func TestConnections(t *testing.T) {
 		{1024, []string{"--backend", "a:1", "--backend", "b:1", "--workers", "100"}, 224, 28},
 		{1024, []string{"--preset", "php", "--root", "/srv", "--workers", "16"}, 235, 29},
 		{1024, []string{"--preset", "php", "--root", "/srv", "--static=off", "--workers", "16"}, 470, 58},
-		{20000, []string{"--backend", "a:1"}, 13142, 1642},
+		{20000, []string{"--backend", "a:1"}, 16384, 2048},
 		{1 << 20, []string{"--backend", "a:1"}, 16384, 2048},
 		{1 << 20, []string{"--backend", "a:1", "--max-connections", "500000"}, 500000, 62500},
 	} {
@@ -54,7 +56,7 @@ func TestConnections(t *testing.T) {
 		}
 		a := o.Applications[0]
 		instances := len(a.Backends) + 1
-		if used := each*most + waiting + a.Workers*instances + tt.files/4 + statusConnections; used > tt.files {
+		if used := each*most + waiting + a.Workers*instances + spool.DefaultFiles(tt.files) + statusConnections; used > tt.files {
 			t.Errorf("%d files, %q: %d could be open", tt.files, tt.args, used)
 		}
 	}

@@ -52,6 +52,7 @@ type protocolServer struct {
 	wrap   func(*socket, net.Listener) net.Listener
 	serve  func() error
 	close  func() error
+	follow func(*setup)          // takes what another version of the configuration changes; nil: nothing
 	cut    func(error)           // ends the requests that BaseContext does not; nil: there are none
 	goAway func(context.Context) // tells clients that the server ends; nil: there is no way to
 }
@@ -90,7 +91,7 @@ func (s *frontServer) newServer(protocol cgiserver.Protocol, c *setup, most int)
 	}
 	limit := connlimit.New(connlimit.Config{Max: most, MaxWaiting: max(most/8, 1), Exempt: exempt, Logger: s.of.log})
 	if ofWebServers(protocol) {
-		return s.serveWebServer(protocol, c, limit), nil
+		return s.serveWebServer(protocol, c, limit)
 	}
 	clients := &clientServer{frontServer: s, setup: c, limit: limit}
 	return clients.serve(s.of.inLoops)
@@ -100,6 +101,11 @@ func (s *frontServer) newServer(protocol cgiserver.Protocol, c *setup, most int)
 func (s *frontServer) commit(change *socketChange, c *setup) (removed []*socket) {
 	s.tls.Store(s.tlsConfig(c))
 	s.share(change)
+	for _, server := range s.all() {
+		if server.follow != nil {
+			server.follow(c)
+		}
+	}
 	status := s.of.status
 	return change.commit(func(at *socket, l net.Listener) (stop func() error) {
 		if at.protocol == protocolStatus {
@@ -135,21 +141,30 @@ func (s *frontServer) all() map[cgiserver.Protocol]*protocolServer {
 }
 
 // serveWebServer serves web servers in FastCGI or SCGI. Their connections are for all sites, so what
-// bounds them is the largest value that a site has when there is the first address for them.
-func (s *frontServer) serveWebServer(protocol cgiserver.Protocol, c *setup, limit *connlimit.Limit) *protocolServer {
+// bounds their time is the largest value that a site has when there is the first address for them. How many
+// connections there are is for the limit to say, which reloads change, as they do with the size and the number of
+// requests.
+func (s *frontServer) serveWebServer(protocol cgiserver.Protocol, c *setup, limit *connlimit.Limit) (*protocolServer, error) {
+	files, err := descriptorLimit()
+	if err != nil {
+		return nil, err
+	}
 	server := &cgiserver.Server{
 		Handler: http.HandlerFunc(s.front.webServer), Protocol: protocol, BaseContext: s.ctx, ConnState: limit.Track, Logger: s.of.log,
 		HeaderTimeout: time.Duration(c.Server.Timeouts.Header), IdleTimeout: time.Duration(c.Server.Timeouts.KeepAlive),
-		WriteTimeout: time.Duration(mostOf(c, func(s *config.HostedSite) config.Duration { return s.Timeouts.Client })),
-		MaxParams:    mostOf(c, func(s *config.HostedSite) int { return s.MaxParams }), MaxConns: limit.Snapshot().Max, MaxRequests: c.gateRoom(),
+		WriteTimeout:  time.Duration(mostOf(c, func(s *config.HostedSite) config.Duration { return s.Timeouts.Client })),
+		MaxConns:      files,
 		Authorizer:    slices.ContainsFunc(c.Applications, func(a *config.NamedApplication) bool { return a.Protocol == config.FastCGI }),
 		ForwardStderr: c.Server.WebServerStderr == config.On,
 	}
-	from := limit.Listener()
+	from, follow := limit.Listener(), func(c *setup) {
+		server.SetLimits(mostOf(c, func(s *config.HostedSite) int { return s.MaxParams }), limit.Snapshot().Max, c.gateRoom())
+	}
 	return &protocolServer{
 		limit: limit, plain: from, wrap: func(_ *socket, l net.Listener) net.Listener { return l },
 		serve: func() error { return server.Serve(from) }, close: server.Close,
-	}
+		follow: follow,
+	}, nil
 }
 
 // hideHalfClosed hides from the server that a waiting client has closed its sending side.
@@ -243,6 +258,7 @@ func (s *frontServer) drain(signals <-chan os.Signal) {
 		})
 	}
 	drains.Wait()
+	of.endSites(ctx)
 	if late.Load() {
 		why := "a second signal came"
 		if errors.Is(ctx.Err(), context.DeadlineExceeded) {

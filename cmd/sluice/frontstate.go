@@ -14,34 +14,38 @@ import (
 // snapshot is the JSON of the status listener if there is one application, by flags or by name.
 type snapshot struct {
 	bridge.Snapshot
-	Front    frontSnapshot     `json:"front"`
+	Findings []page.Finding    `json:"findings"` // what is the matter, as the page says it, the most important first
+	Front    judgedFront       `json:"front"`
 	Requests []requestSnapshot `json:"requests"` // those that hold a worker, the oldest first, requestsShown at most
 }
 
 // snapshots is the JSON of the status listener with a configuration file.
 type snapshots struct {
 	Applications []applicationSnapshot `json:"applications"`
-	Front        frontSnapshot         `json:"front"`
+	Front        judgedFront           `json:"front"`
 }
 
 // applicationSnapshot is the state of one of the applications.
 type applicationSnapshot struct {
 	Name string `json:"name"`
 	bridge.Snapshot
+	Findings []page.Finding    `json:"findings"`
 	Requests []requestSnapshot `json:"requests"`
 }
 
-// snapshotOf returns the state of the application with that name, or of all.
-func (s *server) snapshotOf(name string, front func() frontSnapshot) (any, error) {
+// snapshotOf returns the state of the application with that name, or of all. live has the history.
+func (s *server) snapshotOf(name string, front func() frontSnapshot, live *page.Page) (any, error) {
 	g := s.front.current.Load()
-	all := snapshots{Applications: []applicationSnapshot{}, Front: front()}
+	now := front()
+	all := snapshots{Applications: []applicationSnapshot{}, Front: judgedFront{now, page.FrontFindings(now.page())}}
 	unknown := &unknownApplication{name: name}
 	for _, a := range g.applications() {
 		unknown.known = append(unknown.known, a.name)
-		if state := a.Application.Application(); g.path == "" || a.name == name {
-			return snapshot{state.Snapshot(), all.Front, requestSnapshots(state)}, nil
+		state := a.Application.Application()
+		if g.path == "" || a.name == name {
+			return snapshot{state.Snapshot(), live.Findings(a.onPage(g)), all.Front, requestSnapshots(state)}, nil
 		} else if name == "" {
-			all.Applications = append(all.Applications, applicationSnapshot{a.name, state.Snapshot(), requestSnapshots(state)})
+			all.Applications = append(all.Applications, applicationSnapshot{a.name, state.Snapshot(), live.Findings(a.onPage(g)), requestSnapshots(state)})
 		}
 	}
 	if name != "" {
@@ -82,6 +86,12 @@ type frontSnapshot struct {
 	DroppedLines      droppedLineCounts                         `json:"dropped_lines"`
 }
 
+// judgedFront is a frontSnapshot with what is the matter.
+type judgedFront struct {
+	frontSnapshot
+	Findings []page.Finding `json:"findings,omitempty"` // nothing: all is well
+}
+
 // tlsSnapshot is the state of what is served over TLS.
 type tlsSnapshot struct {
 	Certificates     []certs.Certificate       `json:"certificates"`
@@ -104,6 +114,11 @@ func (s frontSnapshot) page() page.Front {
 	f := page.Front{Connections: s.Connections.Open, Idle: s.Connections.Idle, Max: s.Connections.Max, Draining: s.Draining}
 	for _, l := range s.WebServers {
 		f.Connections, f.Idle, f.Max = f.Connections+l.Open, f.Idle+l.Idle, f.Max+l.Max
+	}
+	if s.TLS != nil {
+		for _, c := range s.TLS.Certificates {
+			f.Certificates = append(f.Certificates, page.Certificate{Names: c.Names, Source: c.Source, Expires: c.Expires, Error: c.Error, Renewed: c.Source == certs.FromACME})
+		}
 	}
 	return f
 }

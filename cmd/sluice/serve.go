@@ -171,20 +171,17 @@ func serve(c *setup, process self, former *handover.Predecessor) (err error) {
 	if err != nil {
 		return err
 	}
-	listens.commit()
+	s.listen(listens)
 	memory := startMemoryKeeper()
 	defer memory.close()
-	log.Info("serving", append([]any{"listen", listens.listen(), "status", statusText(listens.sockets)}, append(c.describe(),
-		"max_connections", s.most, "version", versionText())...)...)
-	if former == nil {
-		notifier.Ready(s.serving)
-	}
-	s.predecessor.begin(s)
-	err = s.serveUntilSignal(signals, failed)
+	terminated, err := s.serveUntilSignal(end, signals, failed)
 	if err != nil {
 		err = &runError{err}
 	}
-	end()
+	s.settle()
+	if terminated && s.successor != nil { // the signal was for who served when it was sent
+		s.successor.Terminate()
+	}
 	stopYielding := s.startYielding()
 	if s.successor == nil {
 		notifier.Stopping(s.drainTimeout() + endTime)
@@ -196,6 +193,19 @@ func serve(c *setup, process self, former *handover.Predecessor) (err error) {
 	stopYielding()
 	log.Info("drained")
 	return err
+}
+
+// listen begins to serve, and tells whoever waits for that. A reload comes after it.
+func (s *server) listen(first *frontChange) {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	first.commit()
+	s.log.Info("serving", append([]any{"listen", first.listen(), "status", statusText(first.sockets)}, append(first.setup.describe(),
+		"max_connections", s.most, "version", versionText())...)...)
+	if s.predecessor == nil {
+		s.notifier.Ready(s.serving)
+	}
+	s.predecessor.begin(s)
 }
 
 // mostServers is how many servers may fail: of each protocol, and of the status.

@@ -47,7 +47,7 @@ type server struct {
 	leaving   sync.WaitGroup // sockets that are being closed
 
 	self        self
-	life        context.Context // ends with the drain
+	life        context.Context // ends when the process is to end
 	predecessor *predecessor    // the process that this one has taken the place of; nil: there was none
 	successor   *handover.Successor
 	succeeded   chan struct{} // closed when there is a successor
@@ -69,7 +69,7 @@ func newServer(access *accessLog, log *errorLog, traces *tracing.Tracing) *serve
 		logins: &logins{log: log.log}, slow: newSlowLog(log.log), certs: certs.New(log.log, filepath.Join(stateDirectory(), "acme")),
 	}
 	s.front.certs = s.certs
-	s.succeeded = make(chan struct{})
+	s.life, s.succeeded = context.Background(), make(chan struct{})
 	s.registry = registry.New(registry.Options{
 		Log: s.log.Handler, Exiting: s.ending.Load, Grace: siteGrace, Reexec: true,
 	})
@@ -150,9 +150,11 @@ func (s *server) reload(ctx context.Context) (err error) {
 	if s.load == nil {
 		return errNoFile
 	}
-	if s.ending.Load() {
+	if s.isEnding() {
 		return errEnding
 	}
+	ctx, cancel := s.untilEnd(ctx)
+	defer cancel()
 	s.notifier.Reloading()
 	defer func() {
 		state := s.serving
@@ -185,6 +187,7 @@ func (s *server) reload(ctx context.Context) (err error) {
 	old := s.front.current.Swap(next)
 	listens.commit()
 	old.stop(s.pace.pause)
+	s.leaveTo(next) // it may have other numbers of workers, and other addresses
 	s.slow.after.Store(int64(c.Server.SlowLog))
 	s.logins.keep(next.sites)
 	s.errors.level.Set(logLevels[c.Server.LogLevel])
@@ -201,11 +204,27 @@ func (s *server) drainTimeout() time.Duration {
 	return time.Duration(*s.front.current.Load().Server.Timeouts.Drain)
 }
 
-// drain refuses new requests, unless there is a successor. No version takes over any more.
-func (s *server) drain() {
-	s.ending.Store(true)
-	s.changing.Lock() // a reload in progress comes first
+// isEnding reports whether neither another version nor another process can take over any more.
+func (s *server) isEnding() bool { return s.ending.Load() || s.life.Err() != nil }
+
+// untilEnd returns a context that ends with ctx, and when the process is to end.
+func (s *server) untilEnd(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.life, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// settle waits until nothing is about to take over: what has begun is called off by the end of life, or
+// done.
+func (s *server) settle() {
+	s.changing.Lock()
 	defer s.changing.Unlock()
+	s.ending.Store(true)
+}
+
+// drain refuses new requests, unless there is a successor.
+func (s *server) drain() {
+	s.settle()
 	s.front.drain(s.successor != nil)
 	if g := s.front.current.Load(); g != nil {
 		for _, a := range g.applications() {
@@ -213,6 +232,16 @@ func (s *server) drain() {
 		}
 	}
 	s.registry.EndGrace()
+}
+
+// endSites waits until the applications have been told of held clients that are gone: by the drain, most of
+// all. ctx ends the waiting.
+func (s *server) endSites(ctx context.Context) {
+	var ends sync.WaitGroup
+	for _, site := range s.front.current.Load().sites {
+		ends.Go(func() { _ = site.bridge.Shutdown(ctx) }) // its error is that of ctx
+	}
+	ends.Wait()
 }
 
 // close closes the sites and the applications, and ends their processes.

@@ -28,24 +28,24 @@ func surviveBrokenPipes() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPI
 // isTermination reports whether s ends the process.
 func isTermination(s os.Signal) bool { return s == syscall.SIGTERM || s == syscall.SIGINT }
 
-// serveUntilSignal returns nil on SIGTERM and SIGINT and when another process has taken over, and an
-// error if a server fails. SIGUSR1 and SIGHUP reopen the access log; SIGHUP also loads the configuration
-// again, and SIGUSR2 restarts the applications.
-func (s *server) serveUntilSignal(signals <-chan os.Signal, failed <-chan error) error {
-	ctx, cancel := context.WithCancel(context.Background())
+// serveUntilSignal returns on SIGTERM and SIGINT, when another process has taken over, and with an error if a
+// server fails. SIGUSR1 and SIGHUP reopen the access log; SIGHUP also loads the configuration
+// again, and SIGUSR2 restarts the applications. In the end, it calls end, which ends life.
+func (s *server) serveUntilSignal(end context.CancelFunc, signals <-chan os.Signal, failed <-chan error) (terminated bool, err error) {
+	ctx := s.life
 	var changes sync.WaitGroup
 	defer changes.Wait()
-	defer cancel()
+	defer end()
 	for {
 		select {
 		case <-s.succeeded:
-			return nil
+			return false, nil
 		case err := <-failed:
-			return fmt.Errorf("serving: %w", err)
+			return false, fmt.Errorf("serving: %w", err)
 		case got := <-signals:
 			if isTermination(got) {
 				s.log.Info("draining", "signal", got.String())
-				return nil
+				return true, nil
 			}
 			if slices.Contains(upgradeSignals, got) {
 				changes.Go(func() { _, _ = s.upgrade(ctx) }) // which logs what came of it
@@ -70,9 +70,17 @@ func (s *server) serveUntilSignal(signals <-chan os.Signal, failed <-chan error)
 
 // reloadOnSignal is reload; the log has what came of it.
 func (s *server) reloadOnSignal(ctx context.Context) {
-	if err := s.reload(ctx); errors.Is(err, errNoFile) {
+	switch err := s.reload(ctx); { // which has logged other reasons
+	case errors.Is(err, errNoFile):
 		s.log.Info("SIGHUP has reopened the access log; " + errNoFile.Error() + ", and so does SIGUSR2")
-	} // otherwise the reload has logged the reason
+	case errors.Is(err, errEnding):
+		warnEnding(s.log, syscall.SIGHUP)
+	}
+}
+
+// warnEnding says that a signal does not do what it does otherwise.
+func warnEnding(log *slog.Logger, got os.Signal) {
+	log.Warn("a signal has reopened the access log alone, because this process is ending", "signal", got.String(), "advice", "if another process has taken over, send it there")
 }
 
 // reopen opens the access log again, in the background: a file system that hangs must not delay the
@@ -100,7 +108,10 @@ func drainContext(signals <-chan os.Signal, timeout time.Duration, access *acces
 					cancel()
 					return
 				}
-				reopen(access, log) // a restart makes no sense any more
+				reopen(access, log)
+				if s != syscall.SIGUSR1 {
+					warnEnding(log, s)
+				}
 			}
 		}
 	})

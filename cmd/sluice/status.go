@@ -52,7 +52,7 @@ func newStatusListener(s *server, front func() frontSnapshot, limit *connlimit.L
 		mux.Handle(path, live)
 	}
 	all := status.Handler(func() any {
-		state, _ := s.snapshotOf("", front) // all have a state
+		state, _ := s.snapshotOf("", front, live) // all have a state
 		return state
 	})
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -61,7 +61,7 @@ func newStatusListener(s *server, front func() frontSnapshot, limit *connlimit.L
 			all.ServeHTTP(w, r)
 			return
 		}
-		state, err := s.snapshotOf(name, front)
+		state, err := s.snapshotOf(name, front, live)
 		if err != nil {
 			http.Error(w, err.Error(), statusOf(err))
 			return
@@ -113,17 +113,22 @@ func (s *statusListener) accept(l net.Listener) (stop func() error) {
 	return s.from.Add(hideHalfClosed(l, s.limit))
 }
 
-// pageApplications are what the page shows. With flags, the application is named by where it is.
+// pageApplications are what the page shows.
 func (s *server) pageApplications() (list []page.Named) {
 	g := s.front.current.Load()
 	for _, a := range g.applications() {
-		name := a.name
-		if g.path == "" {
-			name = location(a.Settings())
-		}
-		list = append(list, page.Named{Name: name, Application: a.Application.Application()})
+		list = append(list, a.onPage(g))
 	}
 	return list
+}
+
+// onPage is how the page shows an application of g. With flags, it is named by where it is.
+func (a namedApplication) onPage(g *generation) page.Named {
+	name := a.name
+	if g.path == "" {
+		name = location(a.Settings())
+	}
+	return page.Named{Name: name, Application: a.Application.Application()}
 }
 
 // statusGrace is how long requests may take at the end.

@@ -62,11 +62,12 @@ With a configuration file there may be several applications; n shows the next on
 Without a terminal it prints the state once, as with --once. There are no colours if
 the output is no terminal, or NO_COLOR is set.
 
-Exit status: 0 if all is well, 1 if something is the matter (an instance cannot be
-connected to or holds less than --workers, the application has stopped answering, its
-command keeps ending, temporary files cannot be written, Sluice is ending), 2 if no
-sluice answers at ADDR or the command line is invalid. Live, it is that of the last
-state when the page was left.
+Exit status: 0 if nothing is broken, 1 if something is (an instance cannot be connected
+to or holds less than --workers, the application has stopped answering, its command keeps
+ending, the authorizer or the fleet's engine cannot be connected to, a certificate has
+expired, temporary files cannot be written, Sluice is ending), 2 if no sluice answers at
+ADDR or the command line is invalid. Live, it is that of the last state when the page was
+left.
 
 --wait ready waits, for --timeout at most, until requests are served: Sluice answers and is
 not ending, an instance can be connected to as far as is known, and a process is ready if
@@ -162,7 +163,7 @@ func statusExit(state *watch.State, err error) error {
 		return &statusError{exitUnreachable, err}
 	case state == nil:
 		return &statusError{exitUnreachable, errors.New("there was no answer yet")}
-	case len(state.Trouble(time.Now())) > 0:
+	case state.Degraded():
 		return &statusError{exitDegraded, nil}
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,7 +75,9 @@ func (s *sockets) offer() (list []handover.Socket, err error) {
 		}
 		list = append(list, to)
 	}
-	return list, nil
+	// A later version of the configuration may name those.
+	err = s.systemd.Each(func(name string, file *os.File) { list = append(list, handover.Socket{Name: name, File: file}) })
+	return list, err
 }
 
 func closeFiles(list []handover.Socket) {
@@ -166,7 +169,9 @@ func (p *predecessor) follow(s *server) {
 	p.set(nil, false)
 	s.leaveAll()
 	p.gone.Store(true)
-	s.log.Info("the former process has ended; this one has all workers")
+	if s.life.Err() == nil { // otherwise it was let alone
+		s.log.Info("the former process has ended; this one has all workers")
+	}
 }
 
 // tellServing tells systemd that this process serves.

@@ -8,12 +8,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/cmd/sluice/internal/handover"
+	"github.com/sluice-proxy/sluice/cmd/sluice/internal/systemd"
 )
 
 // self is how this process was started, for another one to be started so.
@@ -26,7 +28,7 @@ type self struct {
 func thisProcess() self {
 	s := self{args: os.Args}
 	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "LISTEN_") {
+		if name, _, _ := strings.Cut(v, "="); !slices.Contains(systemd.SocketVariables, name) {
 			s.env = append(s.env, v)
 		}
 	}
@@ -60,23 +62,22 @@ var (
 func (s *server) upgrade(ctx context.Context) (pid int, err error) {
 	s.changing.Lock()
 	defer s.changing.Unlock()
+	defer func() {
+		if err != nil && !s.ending.Load() {
+			s.log.Error("no other process has taken over; this one goes on", "error", err.Error(), "advice", "mend what the error names, and try again: nothing has changed")
+		}
+	}()
 	switch {
 	case s.successor != nil:
 		return 0, errUpgraded
-	case s.ending.Load():
+	case s.isEnding():
 		return 0, errEnding
 	case s.predecessor.holds():
 		return 0, errYoung
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := s.untilEnd(ctx)
 	defer cancel()
-	defer context.AfterFunc(s.life, cancel)()
 	s.log.Info("another process is started to take over", "program", s.self.program)
-	defer func() {
-		if err != nil {
-			s.log.Error("no other process has taken over; this one goes on", "error", err.Error(), "advice", "mend what the error names, and try again: nothing has changed")
-		}
-	}()
 	limit, err := s.canUpgrade()
 	if err != nil {
 		return 0, err
@@ -87,7 +88,7 @@ func (s *server) upgrade(ctx context.Context) (pid int, err error) {
 	}
 	held := s.yield(true)
 	time.Sleep(closeGrace)
-	if err := next.Serve(ctx, held); err != nil {
+	if err := next.Serve(held); err != nil {
 		s.regain()
 		return 0, err
 	}
@@ -105,6 +106,9 @@ func (s *server) upgrade(ctx context.Context) (pid int, err error) {
 func (s *server) canUpgrade() (time.Duration, error) {
 	if s.self.program == "" {
 		return 0, errors.New("this system does not say which program runs; use a restart")
+	}
+	if os.Getpid() == 1 {
+		return 0, errors.New("this process is the first of its container, and all others end with it: there is no upgrade in place; start another container, or run sluice below an init that stays")
 	}
 	limit := readyTimeout
 	for _, a := range s.front.current.Load().Applications {
@@ -200,6 +204,26 @@ func (s *server) startYielding() (stop func()) {
 	return func() {
 		cancel()
 		yielding.Wait()
+		s.yieldAll()
+	}
+}
+
+// noticeTimeout is how long applications may take to notice that the last connections were closed.
+const noticeTimeout = 1500 * time.Millisecond
+
+// yieldAll closes the connections that are idle, and waits until the applications have noticed: when
+// this process ends, the next one has all workers.
+func (s *server) yieldAll() {
+	ticks := time.NewTicker(yieldEvery)
+	defer ticks.Stop()
+	for began := time.Now(); time.Since(began) < noticeTimeout; <-ticks.C {
+		left := 0
+		for _, n := range s.yield(false) {
+			left += n
+		}
+		if left == 0 {
+			return
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -22,11 +23,20 @@ func TestHeld(t *testing.T) {
 	if err := os.WriteFile(file, []byte(key), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	var gone atomic.Int32
 	app := startApp(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Grip-Sig") == "" {
 			w.WriteHeader(http.StatusForbidden)
 			return
 		}
+		if r.Method == http.MethodPost {
+			if r.URL.Path != "/left" || r.Header.Get("X-Who") != "ann" || r.ContentLength > 0 {
+				t.Errorf("%s %v %d", r.URL, r.Header, r.ContentLength)
+			}
+			gone.Add(1)
+			return
+		}
+		w.Header().Set("Grip-Link", "</left>; rel=gone")
 		w.Header().Set("Grip-Hold", strings.TrimPrefix(r.URL.Path, "/"))
 		w.Header().Set("Grip-Channel", "news")
 		_, _ = io.WriteString(w, "begin.")
@@ -38,9 +48,14 @@ func TestHeld(t *testing.T) {
 	const n = 10
 	answers := make(chan reply, n)
 	for range n {
-		go func() { answers <- s.get("/response") }()
+		go func() { answers <- s.ask("GET", "/response", "", "X-Who", "ann") }()
 	}
-	stream, err := s.client.Get(s.url + "/stream")
+	ask, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/stream", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask.Header.Set("X-Who", "ann")
+	stream, err := s.client.Do(ask)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,4 +101,15 @@ func TestHeld(t *testing.T) {
 		t.Errorf("%q, %v", got, err)
 	}
 	held(1)
+	told := func(want int32) {
+		t.Helper()
+		for end := time.Now().Add(patience); gone.Load() != want; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%d were told to be gone, want %d", gone.Load(), want)
+			}
+		}
+	}
+	told(n)
+	s.load(fmt.Sprintf("sluice %s {\nworkers 3\n}", app.addr)) // nobody is held any more
+	told(n + 1)
 }

@@ -138,7 +138,13 @@ func TestReloadUnderLoad(t *testing.T) {
 				t.Fatalf("%d applications", len(list))
 			}
 			after := list[0].Snapshot
-			if got, known := a.accepted.Load(), after.Pool.Instances[0].Dials; got != dials || known != uint64(got) {
+			// While there are more workers than clients, a request that comes before the application has ended
+			// the one before has a connection of its own. There are two more at most.
+			spare := int64(0)
+			if name == "changed" {
+				spare = 2
+			}
+			if got, known := a.accepted.Load(), after.Pool.Instances[0].Dials; got < dials || got > dials+spare || known != uint64(got) {
 				t.Errorf("%d connections before, %d after, and the pool knows of %d", dials, got, known)
 			}
 			if len(after.Gate.Routes) < len(before.Gate.Routes) || len(before.Gate.Routes) == 0 {

@@ -1,7 +1,7 @@
 """An authorizer in HTTP, as nginx's auth_request and oauth2-proxy's /oauth2/auth have it: auth_request.py PORT LOG.
 
-Who has the cookie user=NAME gets 202, others 401, or with ?redirect 302. With ?die the answer is cut off. Each
-question is written to LOG, one JSON object a line.
+Who has the cookie user=NAME gets 202, others 401, or with ?redirect 302. With ?die the answer is cut off, and with
+?hold it holds for two seconds. Each question is written to LOG, one JSON object a line.
 """
 
 import json
@@ -20,6 +20,8 @@ class Handler(BaseHTTPRequestHandler):
         if uri.endswith("?die"):
             self.answer(200, [("X-Auth-Request-User", "jane")], b"Acc", 8)
             self.close_connection = True
+        elif cookie.startswith("user=") and uri.endswith("?hold"):
+            self.answer(200, [("X-Auth-Request-User", cookie[5:]), ("Cache-Control", "max-age=2")], b"")
         elif cookie.startswith("user="):
             self.answer(202, [("X-Auth-Request-User", cookie[5:]), ("X-Auth-Request-Groups", "staff"), ("Set-Cookie", "renewed=1")], b"Accepted\n")
         elif uri.endswith("?redirect"):

@@ -3,6 +3,9 @@
 //
 //     /wait?c=            waits for news of a channel
 //     /stream?c=          is sent news of a channel
+//     /here?id=           is sent a stream, and is there until it is gone
+//     /left?id=           is told who is gone, and needs some time for that
+//     /who                who is there
 //     /publish?to=&c=&t=  publishes the text t on a channel, by way of the URL to
 
 import http from "node:http";
@@ -10,6 +13,8 @@ import http from "node:http";
 const { GripInstruct, Publisher } = await import(process.argv[2] + "/node_modules/@fanoutio/grip/build/index-node.js");
 const key = process.argv[3];
 const verifier = new Publisher({ control_uri: "http://127.0.0.1/", verify_key: key, verify_iss: "sluice" });
+
+const here = new Set();
 
 async function answer(req, res) {
   const url = new URL(req.url, "http://app/");
@@ -21,19 +26,35 @@ async function answer(req, res) {
     res.end("published\n");
     return;
   }
+  if (url.pathname === "/who") {
+    res.end([...here].sort().join(" ") + "\n");
+    return;
+  }
   const { isProxied, isSigned } = await verifier.validateGripSig(req.headers["grip-sig"]);
   if (!isProxied || !isSigned) {
     res.writeHead(403).end("not signed\n");
     return;
   }
-  const instruct = new GripInstruct(q.get("c"));
+  if (url.pathname === "/left" && req.method === "POST") {
+    let body = "";
+    for await (const piece of req) body += piece;
+    await new Promise((done) => setTimeout(done, 200));
+    res.writeHead(here.delete(q.get("id") + body) ? 204 : 404).end();
+    return;
+  }
+  const instruct = new GripInstruct(q.get("c") ?? "here");
   if (url.pathname === "/wait") {
     instruct.setHoldLongPoll(20);
   } else {
     instruct.setHoldStream();
     instruct.setKeepAlive("\n", 20);
   }
-  res.writeHead(200, instruct.toHeaders({ "Content-Type": "text/plain" }));
+  const fields = { "Content-Type": "text/plain" };
+  if (url.pathname === "/here") {
+    here.add(q.get("id"));
+    fields["Grip-Link"] = `</left?id=${q.get("id")}>; rel=gone`;
+  }
+  res.writeHead(200, instruct.toHeaders(fields));
   res.end("begin\n");
 }
 

@@ -2,7 +2,8 @@
 
 One thread accepts and hands each connection to a free one of --threads; where none is free it closes the connection at
 once, unread. That is what threaded Python servers did for long: their clients see a reset although nothing is broken.
-A connection keeps its thread while it is open, used or not, and for --cleanup seconds after it was closed.
+A connection keeps its thread while it is open, used or not, and for --cleanup seconds after it was closed. A thread
+notices after --notice seconds that its client has closed the connection, as on a machine that is busy.
 
 The listening socket is file descriptor 0; nothing happens before --start seconds have passed. Whoever connects to
 --stats is sent the counters, as JSON.
@@ -16,13 +17,16 @@ The listening socket is file descriptor 0; nothing happens before --start second
                             many there are
     /tell?t=                adds t to the news, and answers with its number: the first has 1
     /news?after=            the news after that number, a line each; if there are none, the client is to be held
-    /flow?after=            the news after that number, or the last id of Grip-Last or Last-Event-ID, as an event stream that is held
+    /flow?after=            the news after that number, or the last id of Grip-Last or Last-Event-ID, as an event stream that is held;
+                            with gone= this program is told at /left when the client is
+    /left                   is told that a client is gone, which takes 2 milliseconds; by GET, how many are
 """
 
 import argparse
 import json
 import os
 import queue
+import select
 import socket
 import struct
 import threading
@@ -170,8 +174,15 @@ def route(conn, env):
         after, last = int(env.get("HTTP_GRIP_LAST", "").partition("last-id=")[2] or env.get("HTTP_LAST_EVENT_ID") or q["after"]), len(news)
         conn.write(
             f"Grip-Hold: stream\r\nGrip-Channel: news; prev-id={last}\r\nGrip-Link: </flow?after={last}>; rel=next; timeout=0\r\n"
+            f"{'Grip-Link: </left>; rel=gone' + chr(13) + chr(10) if 'gone' in q else ''}"
             f"Content-Type: text/event-stream\r\n\r\n{''.join(event(n) for n in range(after, last))}".encode()
         )
+    elif path == "/left":
+        if env["REQUEST_METHOD"] == "POST":
+            time.sleep(0.002)
+            with telling:
+                left.append(env.get("CONTENT_LENGTH"))
+        conn.write(f"Content-Type: text/plain\r\n\r\n{len(left)} {sorted(set(map(str, left)))}\n".encode())
     else:
         conn.write(b"Status: 404\r\nContent-Type: text/plain\r\n\r\nno such route\n")
 
@@ -195,6 +206,7 @@ class Polls:
 polls = Polls()
 
 news = []
+left = []  # the lengths of bodies
 telling = threading.Lock()
 
 
@@ -218,26 +230,40 @@ def once(conn, q, head):
     conn.write(header if head else header + q["t"].encode() + b"\n" + body)
 
 
-def serve(sock, respond=route):
+def serve(sock, respond=route, notice=0):
     try:
         with sock:
             conn = Connection(sock, respond)
             with conn.input:
-                conn.serve()
-    except (EOFError, OSError):
+                try:
+                    conn.serve()
+                except EOFError:
+                    time.sleep(notice)
+    except OSError:
         pass  # the client has gone
     except Exception:
         traceback.print_exc()
 
 
+def closed_by_client(sock):
+    """Reports whether a client has closed its end of a connection, or the connection is closed."""
+    try:
+        poll = select.poll()
+        poll.register(sock, select.POLLRDHUP)
+        return bool(poll.poll(0))
+    except (OSError, ValueError):
+        return True
+
+
 class Threads:
     """The threads, and the counters of what became of the connections."""
 
-    def __init__(self, size, cleanup):
-        self.size, self.cleanup = size, cleanup
+    def __init__(self, size, cleanup, notice):
+        self.size, self.cleanup, self.notice = size, cleanup, notice
         self.work = queue.SimpleQueue()
         self.lock = threading.Lock()  # guards the counters
-        self.accepted = self.taken = self.most = self.turned_away = 0
+        self.accepted = self.taken = self.most = self.turned_away = self.unnoticed = 0
+        self.open = set()  # the connections that have a thread
         for _ in range(size):
             threading.Thread(target=self.run, daemon=True).start()
 
@@ -248,8 +274,10 @@ class Threads:
             full = self.taken == self.size
             if full:
                 self.turned_away += 1
+                self.unnoticed += len(self.open) < self.size or any(map(closed_by_client, self.open))
             else:
                 self.taken += 1
+                self.open.add(sock)
         if full:
             sock.close()
         else:
@@ -257,7 +285,10 @@ class Threads:
 
     def run(self):
         while True:
-            serve(self.work.get())
+            sock = self.work.get()
+            serve(sock, notice=self.notice)
+            with self.lock:
+                self.open.discard(sock)
             time.sleep(self.cleanup)
             with self.lock:
                 self.taken -= 1
@@ -269,6 +300,7 @@ class Threads:
                 "open": self.taken,
                 "most_open": self.most,
                 "turned_away": self.turned_away,
+                "unnoticed": self.unnoticed,
                 "waiting": polls.waiting,
             }
 
@@ -284,11 +316,12 @@ def main():
     options = argparse.ArgumentParser()
     options.add_argument("--threads", type=int, required=True)
     options.add_argument("--cleanup", type=float, default=0.001)
+    options.add_argument("--notice", type=float, default=0)
     options.add_argument("--start", type=float, default=0)
     options.add_argument("--stats", required=True)
     options = options.parse_args()
     time.sleep(options.start)
-    threads = Threads(options.threads, options.cleanup)
+    threads = Threads(options.threads, options.cleanup, options.notice)
     if os.path.exists(options.stats):  # of an earlier run, which was killed
         os.unlink(options.stats)
     stats = socket.socket(socket.AF_UNIX)

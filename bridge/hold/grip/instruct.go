@@ -1,9 +1,11 @@
 package grip
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math"
 	"mime"
 	"net/http"
 	"net/textproto"
@@ -19,7 +21,7 @@ import (
 const Prefix = "Grip-"
 
 // Features is the Grip-Feature field: what this program can do.
-const Features = "status, link:next, filter:skip-self, filter:skip-users, filter:require-sub"
+const Features = "status, link:next, link:gone, filter:skip-self, filter:skip-users, filter:require-sub, filter:var-subst"
 
 // instructType is the media type of an answer whose body says what to do.
 const instructType = "application/grip-instruct"
@@ -42,7 +44,8 @@ type Instruct struct {
 	Timeout time.Duration // of a Hold of mode hold.Response
 	Status  int           // 0: the answer's
 	Keep    KeepAlive
-	Next    Link // where to ask for what was missed
+	Next    Link   // where to ask for what was missed
+	Gone    string // path and query: where to tell that the client is gone; "": nowhere
 
 	// Of application/grip-instruct: what the answer is. HasAnswer is false otherwise.
 	HasAnswer bool
@@ -176,11 +179,16 @@ func (in *Instruct) mode(s string) error {
 	return nil
 }
 
-// meta takes what the application says of the client: of it, user is known.
+// meta takes what the application says of the client: user is for the filters of delivery, and all of it
+// for var-subst.
 func (in *Instruct) meta(name, value string) {
 	if name == "user" {
 		in.Wait.User = value
 	}
+	if in.Wait.Vars == nil {
+		in.Wait.Vars = make(map[string]string)
+	}
+	in.Wait.Vars[strings.Clone(name)] = strings.Clone(value) // which are parts of a header
 }
 
 // channel takes a channel and its parameters.
@@ -207,7 +215,7 @@ func (in *Instruct) channel(entry string) error {
 }
 
 func (in *Instruct) subscribe(s hold.Subscription) error {
-	if err := checkName(s.Channel); err != nil {
+	if err := cmp.Or(checkName(s.Channel), checkID(s.PrevID)); err != nil {
 		return err
 	}
 	for i := range in.Wait.Subscriptions {
@@ -228,8 +236,25 @@ func checkName(name string) error {
 		return fmt.Errorf("the name of a channel is empty")
 	case len(name) > maxName:
 		return fmt.Errorf("the name of a channel has %d bytes, want %d at most", len(name), maxName)
+	case hasControl(name):
+		return fmt.Errorf("the name of a channel, %.50q, has a control character", name)
 	}
 	return nil
+}
+
+func checkID(id string) error {
+	switch {
+	case len(id) > maxName:
+		return fmt.Errorf("an id has more than %d bytes", maxName)
+	case hasControl(id):
+		return fmt.Errorf("the id %.50q has a control character", id)
+	}
+	return nil
+}
+
+// hasControl reports whether s cannot stand in a field.
+func hasControl(s string) bool {
+	return strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f })
 }
 
 func filter(name string) (hold.Filter, error) {
@@ -240,8 +265,10 @@ func filter(name string) (hold.Filter, error) {
 		return hold.SkipUsers, nil
 	case "require-sub":
 		return hold.RequireSub, nil
+	case "var-subst":
+		return hold.VarSubst, nil
 	}
-	return 0, fmt.Errorf("filter %.50q is not known, want skip-self, skip-users or require-sub", name)
+	return 0, fmt.Errorf("filter %.50q is not known, want skip-self, skip-users, require-sub or var-subst", name)
 }
 
 // parse takes DATA; format=raw|cstring|base64; mode=idle|interval; timeout=SECONDS.
@@ -318,7 +345,7 @@ func cString(s string) ([]byte, error) {
 	return b, nil
 }
 
-// link takes <TARGET>; rel=next; timeout=SECONDS.
+// link takes <TARGET>; rel=next; timeout=SECONDS, and <TARGET>; rel=gone.
 func (in *Instruct) link(entry string) error {
 	target, params := cut(entry, ';')
 	uri, begins := strings.CutPrefix(target, "<")
@@ -326,7 +353,7 @@ func (in *Instruct) link(entry string) error {
 	if !begins || !ends || !strings.HasPrefix(uri, "/") || strings.HasPrefix(uri, "//") {
 		return fmt.Errorf("%.100q: want <PATH>, a path and query of this site", entry)
 	}
-	l, rel := Link{Target: uri, Timeout: DefaultLinkTimeout}, ""
+	l, rel, timed := Link{Target: uri, Timeout: DefaultLinkTimeout}, "", false
 	for param := range list([]string{params}, ';') {
 		key, value, _ := strings.Cut(param, "=")
 		switch value = unquote(value); strings.TrimSpace(key) {
@@ -334,6 +361,7 @@ func (in *Instruct) link(entry string) error {
 			rel = value
 		case "timeout":
 			var err error
+			timed = true
 			if l.Timeout, err = seconds(value); err != nil {
 				return err
 			}
@@ -341,10 +369,16 @@ func (in *Instruct) link(entry string) error {
 			return fmt.Errorf("%.50q: unknown parameter, want rel or timeout", param)
 		}
 	}
-	if rel != "next" {
-		return fmt.Errorf("rel is %.50q, want next", rel)
+	switch {
+	case rel == "next":
+		in.Next = l
+	case rel == "gone" && timed:
+		return fmt.Errorf("timeout means nothing with rel=gone")
+	case rel == "gone":
+		in.Gone = uri
+	default:
+		return fmt.Errorf("rel is %.50q, want next or gone", rel)
 	}
-	in.Next = l
 	return nil
 }
 
@@ -354,6 +388,12 @@ func seconds(s string) (time.Duration, error) {
 		return 0, fmt.Errorf("%.50q is no number of seconds", s)
 	}
 	return time.Duration(n) * time.Second, nil
+}
+
+// ofSeconds returns n seconds, as far as a time.Duration can be as long.
+func ofSeconds(n int) time.Duration {
+	const most = int64(math.MaxInt64 / time.Second)
+	return time.Duration(max(-most, min(int64(n), most))) * time.Second
 }
 
 // list yields the elements of field lines, which sep separates outside of quotes and angle brackets.
@@ -471,14 +511,14 @@ func (in *Instruct) json(body []byte) error {
 		in.meta(name, value)
 	}
 	if h.Timeout != nil {
-		in.Timeout = time.Duration(*h.Timeout) * time.Second
+		in.Timeout = ofSeconds(*h.Timeout)
 	}
 	if k := h.KeepAlive; k != nil {
 		if in.Keep.Data = k.ContentBin; k.Content != nil {
 			in.Keep.Data = []byte(*k.Content)
 		}
 		if k.Timeout != nil {
-			in.Keep.Every = time.Duration(*k.Timeout) * time.Second
+			in.Keep.Every = ofSeconds(*k.Timeout)
 		}
 		if k.Mode != "" {
 			return in.Keep.mode(k.Mode)

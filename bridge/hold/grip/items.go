@@ -2,6 +2,7 @@ package grip
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -45,6 +46,7 @@ func (t *text) UnmarshalJSON(b []byte) error {
 // answerJSON is an http-response.
 type answerJSON struct {
 	Action  string     `json:"action"`
+	Filters *[]string  `json:"content-filters"`
 	Code    int        `json:"code"`
 	Headers fieldsJSON `json:"headers"`
 	Body    *string    `json:"body"`
@@ -53,9 +55,10 @@ type answerJSON struct {
 
 // streamJSON is an http-stream.
 type streamJSON struct {
-	Action     string  `json:"action"`
-	Content    *string `json:"content"`
-	ContentBin []byte  `json:"content-bin"`
+	Action     string    `json:"action"`
+	Filters    *[]string `json:"content-filters"`
+	Content    *string   `json:"content"`
+	ContentBin []byte    `json:"content-bin"`
 }
 
 func (a *answerJSON) body() ([]byte, error) {
@@ -147,8 +150,8 @@ func parseItem(raw []byte, most int) (*hold.Item, error) {
 	if err := checkName(said.Channel); err != nil {
 		return nil, fmt.Errorf("channel: %w", err)
 	}
-	if len(said.ID) > maxName || len(said.PrevID) > maxName {
-		return nil, fmt.Errorf("an id has more than %d bytes", maxName)
+	if err := cmp.Or(checkID(string(said.ID)), checkID(string(said.PrevID))); err != nil {
+		return nil, err
 	}
 	item := &hold.Item{Channel: said.Channel, ID: string(said.ID), PrevID: string(said.PrevID), Sender: said.Meta["sender"], RequireSub: said.Meta["require_sub"]}
 	if users := said.Meta["skip_users"]; users != "" {
@@ -211,6 +214,9 @@ func parseAnswer(raw []byte) (*hold.Message, error) {
 	if m.Body, err = said.body(); err != nil {
 		return nil, err
 	}
+	if err = contentFilters(m, said.Filters); err != nil {
+		return nil, err
+	}
 	m.Fields, err = said.Headers.fields()
 	return m, err
 }
@@ -234,7 +240,22 @@ func parseStream(raw []byte) (*hold.Message, error) {
 	if a == hold.Send && len(m.Body) == 0 {
 		return nil, fmt.Errorf("there is no content")
 	}
-	return m, nil
+	return m, contentFilters(m, said.Filters)
+}
+
+// contentFilters has m be only for the subscriptions that have these, if there are some.
+func contentFilters(m *hold.Message, names *[]string) error {
+	if names == nil {
+		return nil
+	}
+	m.Filtered = true
+	for _, name := range *names {
+		if name != "var-subst" {
+			return fmt.Errorf("content-filters: %.50q is not known, want var-subst", name)
+		}
+		m.Content |= hold.VarSubst
+	}
+	return nil
 }
 
 // strict reads an object that must be one.

@@ -17,7 +17,8 @@ func TestParseItems(t *testing.T) {
 			"ws-message": {"content": "w"}}},
 		{"channel": "b", "http-stream": {"action": "close", "content": ""}, "meta": {"sender": "me", "skip_users": "x, y", "require_sub": "a"}},
 		{"channel": "c", "formats": {"http-response": {"action": "hint"}}},
-		{"channel": "d", "formats": {"ws-message": {"content": "w"}}}]}`), 100)
+		{"channel": "d", "formats": {"ws-message": {"content": "w"}}},
+		{"channel": "e", "formats": {"http-stream": {"content": "w", "content-filters": ["var-subst"]}, "http-response": {"body": "w", "content-filters": []}}}]}`), 100)
 	want := []*hold.Item{
 		{
 			Channel: "a", ID: "2", PrevID: "1", Stream: &hold.Message{Body: []byte{1, 2}},
@@ -26,6 +27,10 @@ func TestParseItems(t *testing.T) {
 		{Channel: "b", Sender: "me", SkipUsers: []string{"x", "y"}, RequireSub: "a", Stream: &hold.Message{Action: hold.Close, Body: []byte{}}},
 		{Channel: "c", Response: &hold.Message{Action: hold.Hint, Status: 200}},
 		{Channel: "d"},
+		{
+			Channel: "e", Stream: &hold.Message{Body: []byte("w"), Filtered: true, Content: hold.VarSubst},
+			Response: &hold.Message{Status: 200, Body: []byte("w"), Filtered: true},
+		},
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v\n%+v", err, got)
@@ -37,10 +42,13 @@ func TestWrongItems(t *testing.T) {
 		"the body is no JSON":                                        `items`,
 		"there are no items":                                         `{}`,
 		"items[0]: channel: the name of a channel is empty":          `{"items": [{"formats": {"http-stream": {"content": "x"}}}]}`,
+		"items[0]: channel: the name of a channel, \"a\\nb\", has":   `{"items": [{"channel": "a\nb", "http-stream": {"content": "x"}}]}`,
+		"items[0]: the id \"1\\r\\nX: y\" has a control character":   `{"items": [{"channel": "a", "id": "1\r\nX: y", "http-stream": {"content": "x"}}]}`,
 		"items[0]: formats: there is none":                           `{"items": [{"channel": "a"}]}`,
 		"items[0]: formats: fax: want":                               `{"items": [{"channel": "a", "formats": {"fax": {}}}]}`,
 		"items[1]: formats: http-stream: there is no content":        `{"items": [{"channel": "a", "http-stream": {"content": "x"}}, {"channel": "a", "http-stream": {}}]}`,
 		"items[0]: formats: http-stream: action \"shout\"":           `{"items": [{"channel": "a", "http-stream": {"action": "shout"}}]}`,
+		"items[0]: formats: http-stream: content-filters: \"x\"":     `{"items": [{"channel": "a", "http-stream": {"content": "c", "content-filters": ["x"]}}]}`,
 		"items[0]: formats: http-response: action close":             `{"items": [{"channel": "a", "http-response": {"action": "close"}}]}`,
 		"items[0]: formats: http-response: code: is 100":             `{"items": [{"channel": "a", "http-response": {"code": 100}}]}`,
 		"items[0]: formats: http-response: headers: \"a b\"":         `{"items": [{"channel": "a", "http-response": {"headers": {"a b": "c"}}}]}`,

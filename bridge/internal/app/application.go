@@ -48,7 +48,7 @@ type Application struct {
 	members     *members
 
 	background sync.WaitGroup
-	abandoned  atomic.Int64    // functions in background
+	abandoned  atomic.Int64    // functions in background, and what loops await themselves
 	ctx        context.Context // of these
 	cancel     context.CancelFunc
 	close      func()
@@ -185,6 +185,13 @@ func (a *Application) Background(f func(ctx context.Context)) {
 		defer a.abandoned.Add(-1)
 		f(a.ctx)
 	})
+}
+
+// Awaits notes that an event loop has begun to wait for an abandoned answer itself, by 1, or has ended to,
+// by -1. Close waits for these, too: the loop leaves what takes longer than a moment to Background.
+func (a *Application) Awaits(n int) {
+	a.abandoned.Add(int64(n))
+	a.background.Add(n)
 }
 
 // Abandoned returns how many answers are awaited for nobody.

@@ -16,6 +16,7 @@ type Authorizer struct {
 	*Application
 	guarded *Application // whose requests it is asked about
 
+	consents                exchange.Consents
 	granted, denied, failed atomic.Uint64
 }
 
@@ -27,7 +28,10 @@ func newAuthorizer(guarded *Application, cfg *config.Application, hooks Hooks) (
 	if cfg.Authorizer == nil {
 		return nil, nil
 	}
-	a, err := New(authorizer(cfg), Hooks{Logger: hooks.Logger.With("authorizer", cfg.Authorizer.Address), Dial: hooks.Dial, Unread: hooks.Unread})
+	a, err := New(authorizer(cfg), Hooks{
+		Logger: hooks.Logger.With("authorizer", cfg.Authorizer.Address), Dial: hooks.Dial, Unread: hooks.Unread,
+		OnOutage: guarded.noteAuthorizer,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("authorizer: %w", err)
 	}
@@ -82,6 +86,9 @@ func (a *Authorizer) Target() string {
 	_, target := a.guarded.Settings().Authorizer.Backend()
 	return target
 }
+
+// Consents implements exchange.Authorizer.
+func (a *Authorizer) Consents() *exchange.Consents { return &a.consents }
 
 // Count implements exchange.Authorizer.
 func (a *Authorizer) Count(d exchange.Decision) {

@@ -9,7 +9,8 @@
 // spawned.go stands for them before they are started; ready.go asks an instance whether it is
 // ready; sites.go is what sites have in common with those before them. refusals.go and stall.go
 // tell the log what would be too much to tell line by line. authorizer.go is an application in its
-// second role: it is asked before another one.
+// second role: it is asked before another one. holds.go has clients held, gone.go tells the application
+// which of them are gone.
 //
 // What always holds:
 //

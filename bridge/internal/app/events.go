@@ -30,6 +30,15 @@ func (a *Application) onOutage(instance string, err error) {
 	}
 }
 
+// noteAuthorizer remembers that the authorizer cannot be connected to, or can be again.
+func (a *Application) noteAuthorizer(instance string, err error) {
+	if err != nil {
+		a.Events.Add(events.Event{Kind: events.Down, Instance: instance, Text: fmt.Sprintf("The authorizer cannot be connected to: %v.", err)})
+		return
+	}
+	a.Events.Add(events.Event{Kind: events.Up, Instance: instance, Text: "The authorizer can be connected to again."})
+}
+
 // onCapacity is told how many connections an instance holds.
 func (a *Application) onCapacity(instance string, connections, workers int) {
 	if connections < workers {

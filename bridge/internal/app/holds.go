@@ -22,6 +22,7 @@ import (
 type Holds struct {
 	Registry *hold.Registry
 	Routes   *exchange.Routes
+	Notices  *Notices // of clients that are gone
 
 	key    atomic.Pointer[grip.Key]
 	rate   *rate.Limiter // of messages
@@ -46,6 +47,7 @@ func newHolds(cfg *config.Application, logger *slog.Logger) (*Holds, error) {
 	}
 	h := &Holds{Registry: hold.New(holdLimits(cfg.Hold)), Routes: exchange.NewRoutes(), rate: rate.NewLimiter(rate.Limit(cfg.Hold.PublishRate), cfg.Hold.PublishRate), logger: logger}
 	h.key.Store(key)
+	h.Notices = &Notices{logger: logger, limits: noticeLimits(cfg.Hold)}
 	if f := &cfg.Fleet; f.Engine != "" {
 		if h.fleet, err = fleet.NewBroadcast(f.Engine, f.Application, MostPublished(cfg.Hold.Message), h.hear, logger); err != nil {
 			return nil, fmt.Errorf("fleet.engine: %w", err)
@@ -73,6 +75,10 @@ func holdLimits(cfg *config.Hold) hold.Limits {
 	}
 }
 
+func noticeLimits(cfg *config.Hold) NoticeLimits {
+	return NoticeLimits{Active: cfg.Recover, Waiting: cfg.Clients}
+}
+
 // prepare returns what puts another configuration in force. Nil has nothing to change.
 func (h *Holds) prepare(cfg *config.Application) (commit func(), err error) {
 	if h == nil {
@@ -85,6 +91,7 @@ func (h *Holds) prepare(cfg *config.Application) (commit func(), err error) {
 	return func() {
 		h.key.Store(key)
 		h.Registry.Configure(holdLimits(cfg.Hold))
+		h.Notices.configure(noticeLimits(cfg.Hold))
 		h.rate.SetLimit(rate.Limit(cfg.Hold.PublishRate))
 		h.rate.SetBurst(cfg.Hold.PublishRate)
 	}, nil
@@ -105,6 +112,7 @@ func (h *Holds) close() {
 	if h.fleet != nil {
 		h.fleet.Close()
 	}
+	h.Notices.close()
 	h.Registry.Close()
 }
 
@@ -148,25 +156,27 @@ func (h *Holds) Permits(authorization string) error {
 	return err
 }
 
-// Publish publishes the items in a body, all or none, for the clients of all gates. More items at once
-// than may be published in a second count as if they were that many. The error is ErrPublishRate, a
-// *FleetError, or about the body.
-func (h *Holds) Publish(ctx context.Context, body []byte) error {
+// Admit returns what publishes the items in a body, all of them, for the clients of all gates. More items at
+// once than may be published in a second count as if they were that many. The error is ErrPublishRate, or
+// about the body; that of publish is a *FleetError.
+func (h *Holds) Admit(body []byte) (publish func(context.Context) error, err error) {
 	items, err := grip.ParseItems(body, h.Registry.Limits().Message)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if !h.rate.AllowN(time.Now(), min(len(items), h.rate.Burst())) {
-		return ErrPublishRate
+		return nil, ErrPublishRate
 	}
-	for _, i := range items {
-		h.Registry.Publish(i)
-	}
-	if h.fleet == nil {
+	return func(ctx context.Context) error {
+		for _, i := range items {
+			h.Registry.Publish(i)
+		}
+		if h.fleet == nil {
+			return nil
+		}
+		if err := h.fleet.Send(ctx, body); err != nil {
+			return &FleetError{err}
+		}
 		return nil
-	}
-	if err := h.fleet.Send(ctx, body); err != nil {
-		return &FleetError{err}
-	}
-	return nil
+	}, nil
 }

@@ -49,15 +49,20 @@ func (a *Application) AwaitReady(ctx context.Context) error {
 // What this process started itself it has alone, and what a fleet shares, the fleet's engine leases.
 func (a *Application) Yield(held map[string]int, accepting bool) {
 	if a.Authorizer != nil {
-		a.Authorizer.yield(held, accepting || a.InFlight() > 0)
+		a.Authorizer.yield(held, ofAuthorizers, accepting || a.InFlight() > 0)
 	}
 	if a.processes == nil && a.fleet == nil {
-		a.yield(held, accepting || a.InFlight() > 0)
+		a.yield(held, "", accepting || a.InFlight() > 0)
 	}
 }
 
-// yield is Yield for this gate and pool. needed says that a request may need a worker.
-func (a *Application) yield(held map[string]int, needed bool) {
+// ofAuthorizers is in front of the names of what authorizers hold, which has nothing to do with what an
+// application at the same address does.
+const ofAuthorizers = "authorizer "
+
+// yield is Yield for this gate and pool. needed says that a request may need a worker. Of several pools with
+// the same address, the one with the most counts.
+func (a *Application) yield(held map[string]int, of string, needed bool) {
 	workers := a.settings.Load().Workers
 	s, instances := a.Gate.Sample(), max(1, len(a.settings.Load().Backends))
 	keep := (s.InUse + s.Waiting + s.Parked + instances - 1) / instances
@@ -73,7 +78,7 @@ func (a *Application) yield(held map[string]int, needed bool) {
 	a.Pool.SetLimit(pool.Limit{Connections: keep})
 	*a.yielded = min(*a.yielded, max(keep, a.Pool.Connections()))
 	for _, addr := range a.Pool.Addrs() {
-		held[keyOf(addr)] = *a.yielded
+		held[of+keyOf(addr)] = max(held[of+keyOf(addr)], *a.yielded)
 	}
 }
 
@@ -100,17 +105,17 @@ const unlimited = 1 << 30
 // nothing, and all says that the other may have everything.
 func (a *Application) LeaveTo(held map[string]int, all bool) {
 	if a.Authorizer != nil {
-		a.Authorizer.leaveTo(held, all)
+		a.Authorizer.leaveTo(held, ofAuthorizers, all)
 	}
 	if a.processes == nil && a.fleet == nil {
-		a.leaveTo(held, all)
+		a.leaveTo(held, "", all)
 	}
 }
 
-func (a *Application) leaveTo(held map[string]int, all bool) {
+func (a *Application) leaveTo(held map[string]int, of string, all bool) {
 	limit, workers := unlimited, a.settings.Load().Workers
 	for _, addr := range a.Pool.Addrs() {
-		if n := held[keyOf(addr)]; n > 0 {
+		if n := held[of+keyOf(addr)]; n > 0 {
 			limit = min(limit, max(workers-n, 0))
 		}
 	}

@@ -35,6 +35,7 @@ type call struct {
 
 	relayed    int64 // of the content, before the relay of this call began
 	handedOver bool  // the front answers
+	tells      bool  // the request is this program's own, and nobody waits for the answer
 	keepIfRead bool  // the connection, if the body is read to its end after the answer
 }
 
@@ -83,6 +84,7 @@ func (c *call) end() {
 		c.nest.End()
 	}
 	c.body.close()
+	c.x.Over()
 	c.x.Out.Total = time.Since(c.began)
 }
 
@@ -107,6 +109,9 @@ func (c *call) wait(w exchange.Wait) exchange.Wait {
 	case exchange.Pause:
 		return x.Paused(sleep(c.R.Context(), time.Until(w.Until)))
 	case exchange.Reply:
+		if c.tells {
+			return x.Replied(nil)
+		}
 		return x.Replied(c.reply())
 	case exchange.Relay:
 		return x.Relayed(c.relay())
@@ -133,7 +138,7 @@ func (c *call) application() *Application {
 
 // admit waits for the gate.
 func (c *call) admit() (admission.Ticket, error) {
-	if !c.x.Asking() {
+	if !c.x.Asking() && !c.tells {
 		c.track()
 	}
 	t, err := c.application().Gate.Acquire(c.R.Context(), &c.x.Ask)
@@ -268,6 +273,9 @@ func (b *beside) interruption(ctx context.Context) error {
 	return pool.ErrInterrupted
 }
 
+// Now implements exchange.Driver.
+func (c *call) Now() time.Time { return time.Now() }
+
 // Watch implements exchange.Driver.
 func (c *call) Watch() { c.beside.watch(c.R.Context()) }
 
@@ -291,11 +299,10 @@ func (c *call) Body() exchange.BodyState {
 }
 
 // Abandon implements exchange.Driver.
-func (c *call) Abandon(h *exchange.Hold) { c.Site.abandon(h, c.beside.take()) }
+func (c *call) Abandon(h *exchange.Hold) { c.Site.await(c.Site.Abandon(h), c.beside.take()) }
 
-// abandon waits for the application's end in a goroutine of its own.
-func (s *Site) abandon(h *exchange.Hold, b beside) {
-	a := s.Abandon(h)
+// await waits for the application's end in a goroutine of its own.
+func (s *Site) await(a *exchange.Abandoned, b beside) {
 	b.lease.Resume()
 	s.Application.Background(func(ctx context.Context) {
 		b.watch(ctx)

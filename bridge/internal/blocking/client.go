@@ -162,6 +162,9 @@ func (c *call) serveByFront() (status int, bytes int64) {
 
 func (c *call) Header() http.Header { return c.w.Header() }
 
+// TakeHeader implements exchange.Client: the header is its ResponseWriter's.
+func (c *call) TakeHeader(http.Header) http.Header { return nil }
+
 // interimWithin is how long the client may take to take an interim header, while the
 // application's worker is taken: one that reads at all has room for it.
 const interimWithin = time.Second

@@ -147,7 +147,7 @@ func (d *direct) end(err, result error) error {
 	b := &d.c.beside
 	b.quiesce()
 	if h := d.c.x.Rest.Over(err); h != nil {
-		d.c.Site.abandon(h, b.take())
+		d.c.Site.await(d.c.Site.Abandon(h), b.take())
 	}
 	return result
 }

@@ -207,7 +207,7 @@ func (rv *receiver) run() {
 	}
 	rv.beside.quiesce()
 	if h := rv.rest.Over(err); h != nil {
-		rv.site.abandon(h, rv.beside)
+		rv.site.await(rv.site.Abandon(h), rv.beside)
 	}
 }
 

@@ -42,7 +42,10 @@ func (s *Site) Resume(x *exchange.Exchange, at exchange.Wait, p Progress) (abort
 }
 
 // WaitAbandoned waits for the end of an abandoned request, in a goroutine of its own.
-func (s *Site) WaitAbandoned(h *exchange.Hold, l *pool.Lease) { s.abandon(h, beside{lease: l}) }
+func (s *Site) WaitAbandoned(h *exchange.Hold, l *pool.Lease) { s.AwaitAbandoned(s.Abandon(h), l) }
+
+// AwaitAbandoned is WaitAbandoned for a request that another driver has waited for.
+func (s *Site) AwaitAbandoned(a *exchange.Abandoned, l *pool.Lease) { s.await(a, beside{lease: l}) }
 
 // Served is a site, and what is called around each of its requests.
 type Served struct {

@@ -42,6 +42,8 @@ type Site struct {
 	// Drained is closed when Draining begins to return true, or the site is closed. Upgraded
 	// connections end then.
 	Drained <-chan struct{}
+	// Gone sees to it that Tell is called for a request of this program's own.
+	Gone func(r *http.Request, target string)
 
 	calls       sync.Pool // of *call
 	sendBuffers sync.Pool // of *[]byte: the pieces of bodies on their way
@@ -64,6 +66,9 @@ type Application struct {
 	// Background runs f in a goroutine that outlives the call. ctx ends when the application is
 	// closed.
 	Background func(f func(ctx context.Context))
+	// Awaits is told that an event loop begins to wait for an abandoned answer, by 1, and that it does not
+	// wait any more, by -1. It does not wait for long.
+	Awaits func(n int)
 }
 
 // Serve answers a request. It has ended all that it began when it returns, but for what waits

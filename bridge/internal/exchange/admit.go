@@ -15,7 +15,7 @@ func (x *Exchange) identify() error {
 	if addresses == nil || x.Ask.Shared || x.Ask.ClientKey == 0 {
 		return nil
 	}
-	tell, err := addresses.Admit(&x.Ask, time.Now())
+	tell, err := addresses.Admit(&x.Ask, x.driver.Now())
 	if tell {
 		limit := &x.site.Config.Client
 		x.site.Log.Warn("a client key is used from more addresses than client.max_addresses",
@@ -31,7 +31,7 @@ func (x *Exchange) setKey() {
 
 // enter has the request wait for a worker.
 func (x *Exchange) enter() Wait {
-	x.Out.QueuedAt, x.Out.GrantedAt, x.Out.SentAt = time.Now(), time.Time{}, time.Time{}
+	x.Out.QueuedAt, x.Out.GrantedAt, x.Out.SentAt = x.driver.Now(), time.Time{}, time.Time{}
 	if err := x.available(); err != nil {
 		return x.notAdmitted(err)
 	}
@@ -40,7 +40,7 @@ func (x *Exchange) enter() Wait {
 }
 
 func (x *Exchange) notAdmitted(err error) Wait {
-	x.Out.Queued += time.Since(x.Out.QueuedAt)
+	x.Out.Queued += x.driver.Now().Sub(x.Out.QueuedAt)
 	return x.fail(err)
 }
 
@@ -56,7 +56,7 @@ func (x *Exchange) Granted(t admission.Ticket, err error) Wait {
 	x.held.ticket = t
 	lane := t.Lane()
 	x.Out.Lane, x.Out.LongPoll = lane.String(), x.Ask.Long
-	patience, now, since := x.app.Patience(), time.Now(), x.Out.QueuedAt
+	patience, now, since := x.app.Patience(), x.driver.Now(), x.Out.QueuedAt
 	x.Out.GrantedAt = now
 	if lane == admission.Mixed || lane == admission.Long || now.Sub(since) > patience {
 		since = now
@@ -73,7 +73,7 @@ func (x *Exchange) Granted(t admission.Ticket, err error) Wait {
 
 // Leased reports that the pool has leased a connection, or why it has not.
 func (x *Exchange) Leased(l Lease, err error) Wait {
-	x.sentAt = time.Now()
+	x.sentAt = x.driver.Now()
 	if x.attempts == 0 {
 		x.Out.Queued += x.sentAt.Sub(x.Out.QueuedAt)
 		x.Out.Leasing += x.sentAt.Sub(x.Out.GrantedAt)

@@ -31,13 +31,13 @@ const (
 // HasAnswer reports whether anything of the answer has come.
 func (x *Exchange) HasAnswer() bool { return len(x.answer) > 0 }
 
-// Gathers is how long this answer is collected: for half as long as its beginning took, within
+// Gathers is how long this answer is collected: for as long as its beginning took, within
 // limits.
 func (x *Exchange) Gathers() time.Duration {
 	if x.resp.Streaming {
 		return GatherFor
 	}
-	return min(max(GatherFor, x.Out.FirstByte/2), gatherMost)
+	return min(max(GatherFor, x.Out.FirstByte), gatherMost)
 }
 
 // take adds a piece of the content to x.answer. It may be part of x.answer: content is no
@@ -125,7 +125,7 @@ func (x *Exchange) awaitBody(then func(x *Exchange, none bool) Wait) Wait {
 		return then(x, true)
 	}
 	x.bodyThen = then
-	return x.awaitMore(time.Now().Add(time.Duration(x.site.Config.Timeouts.BetweenBytes)), (*Exchange).bodyEvent)
+	return x.awaitMore(x.driver.Now().Add(time.Duration(x.site.Config.Timeouts.BetweenBytes)), (*Exchange).bodyEvent)
 }
 
 func (x *Exchange) bodyEvent(ev upstream.Event, err error) Wait {
@@ -138,7 +138,7 @@ func (x *Exchange) bodyEvent(ev upstream.Event, err error) Wait {
 // finish reads an answer's rest, which nobody will see, lets the application go, and goes on
 // with then.
 func (x *Exchange) finish(then func(*Exchange) Wait) Wait {
-	x.doneThen, x.since = then, time.Now()
+	x.doneThen, x.since = then, x.driver.Now()
 	return x.finishing()
 }
 
@@ -170,7 +170,7 @@ func (x *Exchange) letGo() {
 	if !x.over {
 		x.noteGiven(&x.held, &x.content)
 	}
-	x.Out.Answer = x.sinceHeader(time.Now())
+	x.Out.Answer = x.sinceHeader(x.driver.Now())
 	x.quiesce()
 	x.stderr.End()
 	if h := x.held.settle(errAnswered); h != nil {

@@ -31,6 +31,8 @@ type Authorizer interface {
 	// Target is the path and query that an authorizer is asked for in HTTP, "" for those of the
 	// request itself.
 	Target() string
+	// Consents are what it has said that holds for some time.
+	Consents() *Consents
 	// Count counts a decision.
 	Count(Decision)
 }
@@ -58,6 +60,9 @@ func (x *Exchange) authorize() (w Wait) {
 	}
 	x.asking, x.askedAt = true, time.Now()
 	x.Ask.Long, x.Ask.Peer = false, nil // which is said of the application alone
+	if x.recall() {
+		return x.passed()
+	}
 	return x.enter()
 }
 
@@ -93,6 +98,9 @@ func (x *Exchange) decided() Wait {
 		return x.awaitConsent()
 	}
 	x.decide(Denied)
+	if x.tells {
+		return x.finish((*Exchange).told)
+	}
 	if x.continues() {
 		return x.attemptOver(errNotContinued(x.resp.Status))
 	}
@@ -124,8 +132,14 @@ func (x *Exchange) consentEvent(ev upstream.Event, err error) Wait {
 	return x.awaitConsent()
 }
 
-// consented goes on to the application. Nothing of the question is true for the request.
+// consented takes an answer that lets the request pass.
 func (x *Exchange) consented() Wait {
+	x.remember()
+	return x.passed()
+}
+
+// passed goes on to the application. Nothing of the question is true for the request.
+func (x *Exchange) passed() Wait {
 	x.decide(Granted)
 	x.asking, x.app, x.Request.Authorizer = false, x.site.App, false
 	x.replayed, x.unrun, x.attempts, x.end = false, 0, 0, time.Time{}
@@ -136,7 +150,7 @@ func (x *Exchange) consented() Wait {
 		return x.fail(err)
 	}
 	x.classify()
-	x.Ask.Long = x.Ask.Long || x.renews != nil
+	x.Ask.Long = x.Ask.Long || x.renews != nil || x.tells
 	if err := x.available(); err != nil {
 		return x.fail(err)
 	}

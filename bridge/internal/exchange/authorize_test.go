@@ -15,10 +15,18 @@ import (
 // authorizer is the bench's application in its second role.
 type authorizer struct {
 	*bench
-	counted []Decision
+	counted  []Decision
+	consents *Consents // nil: of this question alone
 }
 
 func (a *authorizer) Target() string { return "" }
+
+func (a *authorizer) Consents() *Consents {
+	if a.consents == nil {
+		a.consents = new(Consents)
+	}
+	return a.consents
+}
 
 func (a *authorizer) Count(d Decision) { a.counted = append(a.counted, d) }
 

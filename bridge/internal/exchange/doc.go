@@ -12,7 +12,7 @@
 // authorize.go asks an authorizer first, if the site has one. admit.go is the way to a
 // connection, attempt.go sends the request and decides whether it is sent again, header.go and
 // answer.go receive the answer, rest.go the part of it that is sent to the client while it
-// arrives, upgrade.go what follows a 101. ports.go has what a driver and a site provide. hold.go owns what is held of the
+// arrives, upgrade.go what follows a 101. held.go is about clients that are held, gone.go about those that were. ports.go has what a driver and a site provide. hold.go owns what is held of the
 // application; abandoned.go waits for an application whose client has left. failure.go and
 // refuse.go are what clients and the log are told of errors.
 //

@@ -84,6 +84,7 @@ type Exchange struct {
 	asking    bool // app is the authorizer
 	lean      bool // what is sent must be made again
 	known     bool // the length of the body is
+	tells     bool // the request is this program's own: Tell
 	replayed  bool // it may have been run once, and is sent for the last time
 	watched   bool // the client's leaving interrupts
 	attempts  int  // of the present target
@@ -95,6 +96,7 @@ type Exchange struct {
 	held   Hold
 	order  *order      // to hold the client, until Hold is called
 	renews *HeldClient // what the client was, of which the application is asked again; nil: it is not
+	gone   string      // where the application is told that the client is; "": nowhere
 	state  func(*Exchange, upstream.Event, error) Wait
 	stderr *lines.Source // of the attempt; nil: nothing has come of it
 }

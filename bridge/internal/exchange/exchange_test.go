@@ -38,6 +38,7 @@ type bench struct {
 	body   BodyState
 
 	authorizer *authorizer // nil: there is none
+	question   []cgi.Var   // that it is asked
 
 	fresh, shared, busy, unread bool // of the lease
 	notes                       []string
@@ -131,7 +132,7 @@ func (b *bench) HTTP(*http1.Request, *cgi.Client, int64) error                 {
 func (b *bench) Guarded() bool                                                 { return b.authorizer != nil }
 
 func (b *bench) AuthorizerVars(dst []cgi.Var, _ *cgi.Client) ([]cgi.Var, error) {
-	return append(dst, cgi.Var{Name: "REQUEST_METHOD", Value: b.method}), nil
+	return append(append(dst, cgi.Var{Name: "REQUEST_METHOD", Value: b.method}), b.question...), nil
 }
 
 func (b *bench) AuthorizerHTTP(*http1.Request, *cgi.Client, string) error { return nil }
@@ -141,15 +142,18 @@ func (b *bench) IsLongPoll() bool                { return false }
 func (b *bench) PrefersJSON() bool               { return false }
 func (b *bench) FindTarget(location string) bool { b.note("find %s", location); return true }
 
-func (b *bench) Redirect()                         { b.note("redirect") }
-func (b *bench) Continue()                         { b.note("continue") }
-func (b *bench) Header() http.Header               { return b.header }
-func (b *bench) Interim(status int, _ http.Header) { b.note("interim %d", status) }
-func (b *bench) PassesSendfile() bool              { return false }
-func (b *bench) Authorizer() bool                  { return false }
-func (b *bench) ErrorLog() io.Writer               { return nil }
+func (b *bench) Redirect()                          { b.note("redirect") }
+func (b *bench) Gone(target string)                 { b.note("gone %s", target) }
+func (b *bench) Continue()                          { b.note("continue") }
+func (b *bench) Header() http.Header                { return b.header }
+func (b *bench) TakeHeader(http.Header) http.Header { return nil }
+func (b *bench) Interim(status int, _ http.Header)  { b.note("interim %d", status) }
+func (b *bench) PassesSendfile() bool               { return false }
+func (b *bench) Authorizer() bool                   { return false }
+func (b *bench) ErrorLog() io.Writer                { return nil }
 
 // Driver.
+func (b *bench) Now() time.Time      { return time.Now() }
 func (b *bench) Watch()              { b.note("watch") }
 func (b *bench) Interruption() error { return context.Cause(b.ctx) }
 func (b *bench) Quiesce()            { b.note("quiesce") }

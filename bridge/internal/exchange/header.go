@@ -113,7 +113,7 @@ func (x *Exchange) late(ev upstream.Event, err error) Wait {
 	case !body.Separate:
 		return x.headerEvent(ev, err)
 	case body.SentAt.IsZero():
-		x.since = time.Now()
+		x.since = x.driver.Now()
 	case time.Since(body.SentAt) < time.Duration(x.site.Config.Timeouts.FirstByte):
 		x.since = body.SentAt
 	default:
@@ -182,7 +182,7 @@ func (x *Exchange) parseHeader(block []byte) (cgi.Response, error) {
 // others are between the application and whoever passes its answer on. The application has
 // said something, and has as long as before to go on.
 func (x *Exchange) interim() {
-	x.interimAt = time.Now()
+	x.interimAt = x.driver.Now()
 	if x.resp.Status != http.StatusEarlyHints || x.client.HTTP10() || x.asking {
 		return
 	}
@@ -203,8 +203,11 @@ func (x *Exchange) headerRead() Wait {
 	if err := x.take(come); err != nil {
 		return x.attemptOver(err)
 	}
-	x.Out.FirstByte = time.Since(x.sentAt)
+	x.Out.FirstByte = x.driver.Now().Sub(x.sentAt)
 	x.held.answered()
+	if x.tells && !x.asking {
+		return x.finish((*Exchange).told)
+	}
 	if x.isInstructed() {
 		return x.awaitOrder()
 	}
@@ -259,6 +262,10 @@ func (x *Exchange) adopt() Wait {
 // merge adds the application's header to that of the front.
 func (x *Exchange) merge() {
 	x.adopted = true
+	if room := x.client.TakeHeader(x.Said); room != nil {
+		x.Said = room
+		return
+	}
 	h := x.client.Header()
 	for name, values := range x.Said {
 		if before := h[name]; len(before) > 0 && !cgi.IsSingle(name) {

@@ -14,6 +14,7 @@ import (
 	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/hold"
 	"github.com/sluice-proxy/sluice/bridge/hold/grip"
+	"github.com/sluice-proxy/sluice/bridge/internal/sendfile"
 	"github.com/sluice-proxy/sluice/bridge/upstream"
 )
 
@@ -123,6 +124,7 @@ func (x *Exchange) ordered() Wait {
 	}
 	x.letGo()
 	x.renewed()
+	x.nameGone(o)
 	switch {
 	case x.continues():
 	case o.over, x.bodyless(o.status) && o.Wait.Mode == hold.Stream:
@@ -179,7 +181,7 @@ func (x *Exchange) readOrder(body []byte) (*order, error) {
 	} else {
 		w.Recovers = o.Next.Target != ""
 	}
-	if x.renews != nil {
+	if x.renews != nil && (o.Hold || len(o.body) == 0) { // a page that leads to the next is not in vain
 		w.Recovered = x.renews.inVain
 	}
 	return o, nil
@@ -231,8 +233,9 @@ type HeldClient struct {
 	body   []byte    // if nothing is published; of a stream, what it begins with
 	until  time.Time // of a single answer
 	end    hold.End
-	inVain int
+	inVain int    // times that the application was asked again, with this one
 	last   string // Grip-Last
+	gone   string // where the application is told that the client is; "": nowhere
 
 	out passed
 }
@@ -289,7 +292,7 @@ func (x *Exchange) Hold(waiter hold.Waiter) (h *HeldClient, w Wait) {
 	o := x.order
 	x.order = nil
 	now := time.Now()
-	h = &HeldClient{status: o.status, body: o.body, inVain: o.Wait.Recovered}
+	h = &HeldClient{status: o.status, body: o.body}
 	if o.over {
 		h.end = hold.Closed
 	} else {
@@ -305,13 +308,14 @@ func (x *Exchange) Hold(waiter hold.Waiter) (h *HeldClient, w Wait) {
 		h.header, h.until = o.header, now.Add(o.Timeout)
 	}
 	x.renews, h.out = nil, x.Out.passed()
+	h.gone, x.gone = x.gone, ""
 	return h, Wait{}
 }
 
 // beginStream makes h a stream, and what the application has said its header, unless that was sent.
 func (x *Exchange) beginStream(h *HeldClient, o *order, now time.Time) {
 	h.stream = &stream{keep: o.Keep, next: o.Next}
-	if o.Keep.Data != nil {
+	if len(o.Keep.Data) > 0 {
 		h.keepAt = now.Add(o.Keep.Every)
 	}
 	h.lively(now)
@@ -377,7 +381,6 @@ func (h *HeldClient) Next(now time.Time) (p []byte, over bool) {
 		case m != nil && len(m.Body) == 0:
 			continue
 		case m != nil:
-			h.inVain = 0
 			h.lively(now)
 			return m.Body, false
 		case end != hold.None:
@@ -415,6 +418,7 @@ func (x *Exchange) Restore(site *Site, client Client, driver Driver, h *HeldClie
 // why.
 func (x *Exchange) Released(h *HeldClient, cause error) Wait {
 	h.out.restore(&x.Out)
+	x.gone = h.gone
 	var m *hold.Message
 	if !h.IsStream() {
 		m, h.end = h.Take()
@@ -473,7 +477,7 @@ func (n *cutNotices) tell(s *Site, e *cutError, path string) {
 }
 
 // deliver answers the client with a message. What the application has said stays, as far as the message
-// does not say otherwise.
+// does not say otherwise. It names no file: whoever may publish may not read what this machine has.
 func (x *Exchange) deliver(h *HeldClient, m *hold.Message) Wait {
 	x.adopted = true
 	header := x.client.Header()
@@ -482,7 +486,9 @@ func (x *Exchange) deliver(h *HeldClient, m *hold.Message) Wait {
 		delete(header, f[0])
 	}
 	for _, f := range m.Fields {
-		header[f[0]] = append(header[f[0]], f[1])
+		if !slices.Contains(sendfile.Fields[:], f[0]) {
+			header[f[0]] = append(header[f[0]], f[1])
+		}
 	}
 	x.resp.Status, x.resp.ContentLength = m.Status, -1
 	return x.respond(m.Body)
@@ -491,7 +497,7 @@ func (x *Exchange) deliver(h *HeldClient, m *hold.Message) Wait {
 // renew asks the application again: with the client's request, or for what comes next in a stream.
 func (x *Exchange) renew(h *HeldClient) Wait {
 	x.renews, x.adopted = h, false // this request may be sent again as any other
-	h.inVain++
+	h.inVain = h.InVain() + 1
 	h.last = lastIDs(h.Missed())
 	x.replayed, x.unrun, x.attempts, x.end = false, 0, 0, time.Time{}
 	if h.IsStream() {
@@ -525,7 +531,15 @@ func lastIDs(list []hold.Subscription) string {
 		if i > 0 {
 			b.WriteString(", ")
 		}
-		b.WriteString(s.Channel + "; last-id=" + s.PrevID)
+		b.WriteString(s.Channel + "; last-id=" + quoted(s.PrevID))
 	}
 	return b.String()
+}
+
+// quoted returns an id as the value of a parameter: in quotes if it would be taken for more than that.
+func quoted(id string) string {
+	if id != "" && !strings.ContainsAny(id, " ,;\"\\<>") {
+		return id
+	}
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(id) + `"`
 }

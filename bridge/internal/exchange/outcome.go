@@ -44,4 +44,5 @@ type Outcome struct {
 
 	Held    time.Duration
 	HeldEnd string
+	Gone    bool
 }

@@ -64,9 +64,15 @@ type Client interface {
 	// Continue drops, after Redirect, what the client has said of the content that it has: the target
 	// goes on with what it was sent since.
 	Continue()
+	// Gone has the application told, by a POST to a target, that the client is gone. It does not wait
+	// for that.
+	Gone(target string)
 
 	// Header is the header of the answer. It may hold fields of the front's.
 	Header() http.Header
+	// TakeHeader makes said the header of the answer, if that has no fields yet, and returns an empty map in
+	// its place; nil: said is to be copied.
+	TakeHeader(said http.Header) http.Header
 	// Interim sends an interim answer with the fields of said. It may take up to a second.
 	Interim(status int, said http.Header)
 	// ErrorLog is the error log of a web server in front, which is to have what the application
@@ -79,6 +85,8 @@ type Client interface {
 
 // Driver does the waiting, and whatever runs beside an exchange meanwhile.
 type Driver interface {
+	// Now is the time, as of the event at hand.
+	Now() time.Time
 	// Watch has the client's leaving interrupt the waits for an Event of this attempt.
 	Watch()
 	// Interruption returns why a wait was interrupted: the client has left, or its body

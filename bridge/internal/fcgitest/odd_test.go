@@ -147,6 +147,7 @@ func TestAcceptLock(t *testing.T) {
 		peer := Start(t, AcceptLock(servePage))
 		kept := connect(t, peer.Dial)
 		kept.wantServed(1)
+		synctest.Wait() // its thread waits for the next request
 		next := connect(t, peer.Dial)
 		next.send(whole(1, "/"))
 		next.wantNothing(time.Hour)

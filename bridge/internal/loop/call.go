@@ -4,7 +4,6 @@ package loop
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -55,7 +54,7 @@ func (c *Conn) serve(site *Site, r *http.Request, header, body, rest []byte) {
 	k := c.loop.newCall()
 	c.call, k.conn, k.site, k.began = k, c, site, c.loop.now
 	c.takes = time.Duration(site.Site.Config.Timeouts.Client)
-	k.ctx = &requestContext{conn: c}
+	k.ctx = r.Context().(*requestContext)
 	k.raw, k.body = append(k.raw[:0], header...), append(k.body[:0], body...)
 	c.keep(rest)
 	k.take(r)
@@ -119,8 +118,11 @@ func (k *call) drive(w exchange.Wait) {
 		case exchange.Reply:
 			err := k.reply()
 			if err == nil && len(k.conn.out) > 0 {
-				k.await()
-				return
+				if k.gone == nil {
+					k.await()
+					return
+				}
+				err = clientError(k.gone) // nobody takes the rest
 			}
 			w = x.Replied(err)
 		case exchange.Relay:
@@ -334,7 +336,7 @@ func (k *call) connect() bool {
 		return true
 	}
 	var ctx context.Context = k.ctx
-	if until := k.wait.Until; time.Until(until) < k.x.Patience()-time.Millisecond {
+	if until := k.wait.Until; until.Sub(k.loop.now) < k.x.Patience()-time.Millisecond {
 		ctx, k.limited = context.WithDeadlineCause(ctx, until, pool.ErrWaitTimeout)
 	}
 	k.x.Demand.Loop = k.loop
@@ -368,11 +370,9 @@ const sendNow = 16 << 10
 // send sends the request. It returns false if a goroutine does, because that waits.
 func (k *call) send() bool {
 	l := k.lease
-	l.Notify(&k.notify)
-	k.sendErr = nil
-	if err := l.Watch(k.watch); err != nil || k.sendErr != nil {
-		k.sendErr = errors.Join(err, k.sendErr)
-		return true
+	l.Notify(&k.news.tell)
+	if k.sendErr = l.Watch(k.watch); k.sendErr != nil {
+		return true // the next event is the same error
 	}
 	body := k.sendable()
 	if l.BeginWaits() || len(k.raw)+len(body) > sendNow {
@@ -398,7 +398,7 @@ func (k *call) next() (upstream.Event, error) {
 	return k.lease.TryNext()
 }
 
-// readable says that there is something to read of the connection with that number.
+// readable implements reader.
 func (k *call) readable(serial uint64, ending bool) {
 	if k.workspace == nil || k.lease == nil || k.serial != serial {
 		return
@@ -425,8 +425,9 @@ func (k *call) end() {
 	if k.nest != nil {
 		k.nest.End()
 	}
+	x.Over()
 	x.Out.BytesIn = int64(len(k.body))
-	x.Out.Total = time.Since(k.began)
+	x.Out.Total = k.loop.now.Sub(k.began)
 	site.Site.Observe(k.original, &x.Out)
 	aborted, gone, last := x.Out.Aborted, k.gone != nil, k.last
 	chunks := k.original.ProtoAtLeast(1, 1) // else the end of the connection is the end of the answer

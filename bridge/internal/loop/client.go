@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/admission"
 	"github.com/sluice-proxy/sluice/bridge/internal/exchange"
@@ -21,12 +22,28 @@ func (k *call) ErrorLog() io.Writer      { return nil }
 func (k *call) PassesSendfile() bool     { return false }
 func (k *call) Header() http.Header      { return k.header }
 
+func (k *call) TakeHeader(said http.Header) http.Header {
+	room := k.header
+	if room == nil || len(room) > 0 {
+		return nil
+	}
+	k.header = said
+	return room
+}
+
 func (k *call) Redirect() {
 	k.body = k.body[:0]
 	k.Retarget(k.ctx)
 }
 
+// Gone implements exchange.Client. The connection is not kept for it.
+func (k *call) Gone(target string) {
+	k.Site.Gone(k.R.Clone(context.WithValue(context.Background(), http.LocalAddrContextKey, k.conn.local)), target)
+}
+
 // The methods of exchange.Driver.
+
+func (k *call) Now() time.Time { return k.loop.now }
 
 func (k *call) Watch() { k.watched = true }
 
@@ -42,8 +59,7 @@ func (k *call) Quiesce() { k.watched = false }
 func (k *call) Abandon(h *exchange.Hold) {
 	l := k.lease
 	k.lease = nil
-	l.Notify(nil)
-	k.Site.WaitAbandoned(h, l)
+	k.loop.abandon(k.Site, h, l)
 }
 
 func (k *call) Body() exchange.BodyState {

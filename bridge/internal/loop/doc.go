@@ -9,10 +9,11 @@
 // take long while a request is served - a client that does not take its answer, a file to send - goes
 // on in a goroutine, where package blocking takes the exchange to its end (tail.go).
 //
-// Start with loop.go, which waits for events. conn.go is a client's connection, request.go reads
-// requests, call.go drives an exchange, with what is in workspace.go: client.go is what the exchange
-// sees of it, lean.go what it gives back while it waits. answer.go and relay.go send answers. peer.go tells a client that has
-// left from one that has only closed its sending side.
+// Start with loop.go, and poller.go, which waits for events. conn.go is a client's connection, request.go and
+// parse.go read requests, call.go drives an exchange, with what is in workspace.go: client.go is what the
+// exchange sees of it, lean.go what it gives back while it waits. answer.go and relay.go send answers, and late.go waits for the end of
+// a request that was answered. peer.go tells a client that has left from one that has only closed its
+// sending side.
 //
 // What always holds:
 //

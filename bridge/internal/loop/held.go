@@ -45,6 +45,10 @@ func (k *call) hold() (w exchange.Wait, held bool) {
 	k.clear()
 	k.putWorkspace()
 	k.waits = true
+	if k.gone != nil { // it has left while it was not watched: nobody tells again
+		k.release(k.gone)
+		return exchange.Wait{}, true
+	}
 	if header != nil {
 		if err := k.conn.write(header); err != nil {
 			k.conn.failed(err)

@@ -75,7 +75,7 @@ func (k *call) wake() {
 		k.x.Unpark(&k.Site.Site, k, k, k.parked)
 		return
 	}
-	k.original = k.parseAgain().WithContext(k.ctx)
+	k.original = k.parseAgain()
 	k.R = k.original
 	k.fill()
 }
@@ -89,7 +89,7 @@ func (k *call) unpark() {
 
 // parseAgain parses the request, as it was before.
 func (k *call) parseAgain() *http.Request {
-	r := k.loop.parser.parse(k.raw)
+	r := k.loop.parser.parse(k.raw, k.ctx)
 	r.RemoteAddr, r.ContentLength = k.conn.from, int64(len(k.body))
 	return r
 }

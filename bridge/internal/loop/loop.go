@@ -4,15 +4,12 @@ package loop
 
 import (
 	"errors"
-	"os"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/sluice-proxy/sluice/bridge/internal/socket"
 	"github.com/sluice-proxy/sluice/bridge/pool/mux"
 	"github.com/sluice-proxy/sluice/internal/framing"
 )
@@ -24,13 +21,9 @@ const readBuffer = 64 << 10
 // those below mu.
 type loop struct {
 	server *Server
-	file   *os.File // the epoll descriptor, which the runtime waits for
-	raw    syscall.RawConn
-	epoll  int
-	events []unix.EpollEvent
-	ready  int // how many events there are
+	poller *poller
 
-	now        time.Time // of this turn
+	now        time.Time // of what is being done
 	timers     timers
 	buf        []byte // for reads
 	parser     parser
@@ -40,14 +33,15 @@ type loop struct {
 	spare      []*call
 	workspaces []*workspace // without a call
 	kits       []kit
+	lates      []*late // by the time that they are waited for; some of them have ended
+	spareLates []*late
 
 	clients  []*Conn    // by descriptor
 	leases   []watching // by descriptor
 	shared   map[*mux.Conn]struct{}
-	serial   uint32    // of the last connection
-	count    int       // of clients
-	stopping bool      // what is there is being ended
-	wakeAt   time.Time // the deadline that the wait has; zero: none
+	serial   uint32 // of the last connection
+	count    int    // of clients
+	stopping bool   // what is there is being ended
 
 	mu      sync.Mutex
 	posted  []func()
@@ -62,27 +56,27 @@ type loop struct {
 type watching struct {
 	serial uint64
 	came   *atomic.Bool // is to be told of events
-	call   *call        // that had it last
+	reader reader       // that had it last
 	shared *mux.Conn    // nil: it is not shared
 }
 
+// reader reads a connection to the application.
+type reader interface {
+	// readable says that there is something to read of the connection with that number, and whether its
+	// end comes after it.
+	readable(serial uint64, ending bool)
+}
+
 func newLoop(s *Server) (*loop, error) {
-	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	p, err := newPoller()
 	if err != nil {
-		return nil, os.NewSyscallError("epoll_create1", err)
+		return nil, err
 	}
-	if err := unix.SetNonblock(fd, true); err != nil { // or the runtime would not wait for it
-		return nil, errors.Join(err, unix.Close(fd))
-	}
-	l := &loop{
-		server: s, epoll: fd, file: os.NewFile(uintptr(fd), "epoll"), events: make([]unix.EpollEvent, 256),
+	return &loop{
+		server: s, poller: p,
 		buf: make([]byte, readBuffer), head: framing.NewHead(s.MaxHeader), done: make(chan struct{}), shared: make(map[*mux.Conn]struct{}),
 		timers: timers{epoch: time.Now()},
-	}
-	if l.raw, err = l.file.SyscallConn(); err != nil {
-		return nil, errors.Join(err, l.file.Close())
-	}
-	return l, nil
+	}, nil
 }
 
 // run serves until stop, and then until what is there has ended.
@@ -90,7 +84,7 @@ func (l *loop) run() {
 	defer close(l.done)
 	for !l.isOver() {
 		stop := l.wait()
-		l.now = time.Now()
+		l.tick()
 		if stop && !l.stopping {
 			l.stopping = true
 			for _, c := range l.clients {
@@ -98,8 +92,12 @@ func (l *loop) run() {
 					c.cut(errStopped)
 				}
 			}
+			l.endLates()
 		}
-		for _, e := range l.events[:l.ready] {
+		for i, e := range l.poller.events[:l.poller.ready] {
+			if i > 0 {
+				l.tick()
+			}
 			l.event(e)
 		}
 		l.runPosted()
@@ -108,8 +106,13 @@ func (l *loop) run() {
 	for c := range l.shared {
 		c.Release()
 	}
-	_ = l.file.Close() // nothing was written to it
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_ = l.poller.close() // nothing was written to it
 }
+
+// tick reads the clock. That is done once for each event, and not wherever a time is needed.
+func (l *loop) tick() { l.now = time.Now() }
 
 // isOver reports whether everything has ended. Then nothing is posted any more.
 func (l *loop) isOver() bool {
@@ -128,46 +131,20 @@ var errStopped = errors.New("the server was closed")
 // wait waits until there are events, something was posted, or a timer is due. It reports whether the
 // loop is to stop.
 func (l *loop) wait() (stop bool) {
-	next, passed := l.timers.next(), !l.wakeAt.IsZero() && !l.wakeAt.After(l.now)
-	if passed || !next.IsZero() && (l.wakeAt.IsZero() || next.Before(l.wakeAt)) {
-		l.wakeAt = next
-		_ = l.file.SetReadDeadline(next) // it can be waited for
-	}
+	l.poller.setAlarm(earliest(l.timers.next(), l.lateDue()), l.now)
 	l.mu.Lock()
 	if l.stopped && !l.stopping || len(l.posted) > 0 {
 		defer l.mu.Unlock()
-		l.poll()
+		l.poller.look()
 		return l.stopped
 	}
 	l.asleep = true
 	l.mu.Unlock()
-	l.ready = 0
-	_ = l.raw.Read(l.waited) // its error is that of the deadline
+	l.poller.await()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.asleep { // somebody has ended the wait by a deadline that has passed
-		l.wakeAt = past
-	}
 	l.asleep = false
 	return l.stopped
-}
-
-// waited reports whether there is no need to wait any longer.
-func (l *loop) waited(uintptr) bool {
-	l.poll()
-	return l.ready > 0
-}
-
-// past is a deadline that ends a wait.
-var past = time.Unix(1, 0)
-
-// poll sets events to what there is.
-func (l *loop) poll() {
-	n, err := socket.Events(l.epoll, l.events)
-	if err != nil {
-		n = 0 // EINTR
-	}
-	l.ready = n
 }
 
 // post has the loop call f, soon. It may be called in any goroutine; after the end of the loop, f is
@@ -187,7 +164,7 @@ func (l *loop) post(f func()) bool {
 func (l *loop) wake() {
 	if l.asleep {
 		l.asleep = false
-		_ = l.file.SetReadDeadline(past) // it can be waited for
+		l.poller.ring()
 	}
 }
 
@@ -197,6 +174,7 @@ func (l *loop) runPosted() {
 	l.posted, l.idle = l.idle[:0], nil
 	l.mu.Unlock()
 	for i, f := range posted {
+		l.tick()
 		f()
 		posted[i] = nil
 	}
@@ -220,6 +198,9 @@ const ofLease = 1 << 31
 
 func (l *loop) event(e unix.EpollEvent) {
 	fd, serial := int(e.Fd), uint32(e.Pad)
+	if l.poller.isOwn(fd) {
+		return
+	}
 	if serial&ofLease != 0 {
 		if w := &l.leases[fd]; uint32(w.serial)|ofLease == serial {
 			w.happened(e.Events)
@@ -249,7 +230,7 @@ func (l *loop) add(c *Conn) {
 	c.loop, c.serial = l, l.serial
 	l.clients[c.fd] = c
 	l.count++
-	if err := l.control(unix.EPOLL_CTL_ADD, c.fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP, c.serial); err != nil {
+	if err := l.poller.control(unix.EPOLL_CTL_ADD, c.fd, unix.EPOLLIN|unix.EPOLLOUT|unix.EPOLLRDHUP, c.serial); err != nil {
 		c.cut(err)
 		return
 	}
@@ -265,18 +246,18 @@ func (l *loop) remove(c *Conn) {
 	l.clients[c.fd] = nil
 	l.count--
 	l.timers.remove(&c.timer)
-	_ = l.control(unix.EPOLL_CTL_DEL, c.fd, 0, 0) // it is there
+	_ = l.poller.control(unix.EPOLL_CTL_DEL, c.fd, 0, 0) // it is there
 }
 
-// watch has the events of a connection to the application go to c.
-func (l *loop) watch(c *call, fd int, serial uint64, came *atomic.Bool) error {
+// watch has the events of a connection to the application go to a reader.
+func (l *loop) watch(to reader, fd int, serial uint64, came *atomic.Bool) error {
 	w := l.leaseAt(fd)
-	w.call = c
+	w.reader = to
 	if w.serial == serial {
 		return nil
 	}
-	*w = watching{serial: serial, came: came, call: c}
-	return l.control(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN|unix.EPOLLRDHUP, uint32(serial)|ofLease)
+	*w = watching{serial: serial, came: came, reader: to}
+	return l.poller.control(unix.EPOLL_CTL_ADD, fd, unix.EPOLLIN|unix.EPOLLRDHUP, uint32(serial)|ofLease)
 }
 
 func (l *loop) leaseAt(fd int) *watching {
@@ -286,14 +267,9 @@ func (l *loop) leaseAt(fd int) *watching {
 	return &l.leases[fd]
 }
 
-// control changes what there are events of. They come once for each change.
-func (l *loop) control(op, fd int, events, serial uint32) error {
-	err := unix.EpollCtl(l.epoll, op, fd, &unix.EpollEvent{Events: events | unix.EPOLLET, Fd: int32(fd), Pad: int32(serial)})
-	return os.NewSyscallError("epoll_ctl", err)
-}
-
 // expire tells clients whose time is over.
 func (l *loop) expire() {
+	l.endLates()
 	for {
 		c := l.timers.pop(l.now)
 		if c == nil {

@@ -41,6 +41,10 @@ func (k *call) beginRelay() {
 	r.chunked = r.limit != 0 && !length && k.original.ProtoAtLeast(1, 1)
 	l.out = l.encoder.header(l.out[:0], k, l.now, x.Reply.Status, r.chunked)
 	x.Rest.Begin((*relayOutput)(k))
+	if k.gone != nil { // the client has left while it was not watched: nobody tells again
+		k.relayLeft()
+		return
+	}
 	if err := k.sendContent(l.out, x.First); err != nil {
 		k.relayFailed(err)
 		return
@@ -116,7 +120,7 @@ func (k *call) relayOn() {
 	}
 	for n := 0; !r.over && (len(k.conn.out) == 0 || r.done); n++ {
 		if n == turnMax { // others have their turn, too
-			k.noticed()
+			k.news.told()
 			break
 		}
 		ev, err := k.lease.TryNext()
@@ -153,8 +157,7 @@ func (k *call) relayEvent(ev upstream.Event, err error) {
 	lease := k.lease
 	k.lease, k.relay.over = nil, true
 	if h := k.x.Rest.Over(err); h != nil {
-		lease.Notify(nil)
-		k.Site.WaitAbandoned(h, lease)
+		k.loop.abandon(k.Site, h, lease)
 	}
 }
 

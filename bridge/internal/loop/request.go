@@ -3,8 +3,6 @@
 package loop
 
 import (
-	"bufio"
-	"bytes"
 	"net/http"
 	"time"
 
@@ -35,7 +33,7 @@ func (c *Conn) take(data []byte) {
 		c.keep(data)
 		return
 	}
-	r := c.loop.parser.parse(data[:c.header])
+	r := c.loop.parser.parse(data[:c.header], &requestContext{conn: c})
 	if r == nil || isForNet(r) {
 		c.handOver(data)
 		return
@@ -82,27 +80,4 @@ func (c *Conn) takeHeader(data []byte) bool {
 // isForNet reports whether a request is to be served by net/http's side, whatever the site.
 func isForNet(r *http.Request) bool {
 	return r.Header["Expect"] != nil || r.RequestURI == "*" || r.Method == http.MethodConnect || cgi.Upgrade(r) != ""
-}
-
-// parser reads requests as net/http does.
-type parser struct {
-	source bytes.Reader
-	reader *bufio.Reader
-}
-
-// parse returns the request with a header that framing has accepted, nil if net/http does not.
-func (p *parser) parse(header []byte) *http.Request {
-	p.source.Reset(header)
-	if p.reader == nil {
-		p.reader = bufio.NewReaderSize(&p.source, 4<<10)
-	} else {
-		p.reader.Reset(&p.source)
-	}
-	r, err := http.ReadRequest(p.reader)
-	p.source.Reset(nil)
-	if err != nil {
-		return nil
-	}
-	r.Body = http.NoBody // a loop has the body elsewhere
-	return r
 }

@@ -16,7 +16,7 @@ func (w *watching) happened(events uint32) {
 		return
 	}
 	w.came.Store(true)
-	w.call.readable(w.serial, ending)
+	w.reader.readable(w.serial, ending)
 }
 
 // The methods of mux.Loop.
@@ -35,7 +35,7 @@ func (l *loop) Watch(c *mux.Conn, fd int, room bool) error {
 	if room { // an application that reads would have the loop told of room each time
 		events |= unix.EPOLLOUT
 	}
-	return l.control(op, fd, events, uint32(c.Serial())|ofLease)
+	return l.poller.control(op, fd, events, uint32(c.Serial())|ofLease)
 }
 
 // Forget implements mux.Loop.

@@ -25,20 +25,18 @@ type workspace struct {
 	buf      []byte        // the request as it is sent
 	last     bool          // the connection ends with the answer
 
-	lease    *pool.Lease
-	serial   uint64             // of its connection
-	limited  context.CancelFunc // ends the context of the wait for a connection; nil: that has no limit of its own
-	leased   leased
-	notified atomic.Bool // ready is posted
-	watched  bool        // the client's leaving interrupts the wait for an event
-	sendErr  error
-	relay    relay
+	lease   *pool.Lease
+	serial  uint64             // of its connection
+	limited context.CancelFunc // ends the context of the wait for a connection; nil: that has no limit of its own
+	leased  leased
+	news    notice // of the lease
+	watched bool   // the client's leaving interrupts the wait for an event
+	sendErr error
+	relay   relay
 
 	// Made once: there are several of them for each request.
 	deliver func(*pool.Lease, error)
-	watch   func(fd int, serial uint64, came *atomic.Bool)
-	notify  func()
-	ready   func()
+	watch   func(fd int, serial uint64, came *atomic.Bool) error
 }
 
 // leased is what the pool delivers, to the loop or to whoever has asked, whichever comes second.
@@ -74,7 +72,8 @@ func (k *call) getWorkspace() {
 	if n == 0 {
 		w := &workspace{loop: l, x: new(exchange.Exchange)}
 		w.fill()
-		w.deliver, w.watch, w.notify, w.ready = w.delivered, w.watches, w.noticed, w.happened
+		w.deliver, w.watch = w.delivered, w.watches
+		w.news.begin(l, w.happened)
 		l.workspaces, n = append(l.workspaces, w), 1
 	}
 	k.workspace = l.workspaces[n-1]
@@ -94,8 +93,7 @@ func (k *call) putWorkspace() {
 
 // take has the call be about a request.
 func (k *call) take(r *http.Request) {
-	k.original = r.WithContext(k.ctx)
-	k.View = blocking.View{Site: k.site.Site, R: k.original}
+	k.original, k.View = r, blocking.View{Site: k.site.Site, R: r}
 }
 
 // clear forgets everything but the memory.
@@ -125,21 +123,13 @@ func (w *workspace) delivered(l *pool.Lease, err error) {
 }
 
 // watches has the loop tell what happens to the connection of the lease.
-func (w *workspace) watches(fd int, serial uint64, came *atomic.Bool) {
+func (w *workspace) watches(fd int, serial uint64, came *atomic.Bool) error {
 	w.serial = serial
-	w.sendErr = w.loop.watch(w.call, fd, serial, came)
-}
-
-// noticed is told, in any goroutine, that there is something new on the lease.
-func (w *workspace) noticed() {
-	if w.notified.CompareAndSwap(false, true) {
-		w.loop.post(w.ready)
-	}
+	return w.loop.watch(w.call, fd, serial, came)
 }
 
 // happened goes on with what has come on the lease, if the call still has it.
 func (w *workspace) happened() {
-	w.notified.Store(false)
 	if w.call != nil {
 		w.call.happened()
 	}

@@ -24,6 +24,7 @@ type Answer struct {
 	request *http.Request
 	header  http.Header   // the writer's header
 	begun   chan struct{} // closed when there is a status, or an error instead
+	leave   func()        // ends the context that the handler has; set by Serve
 
 	mu         sync.Mutex
 	changed    sync.Cond
@@ -44,9 +45,12 @@ func New(r *http.Request) *Answer {
 }
 
 // Serve lets h answer r, which is a's request or derived from it, in the caller's goroutine. w is a, or a
-// wrapper of it.
+// wrapper of it. The context that h has ends when the reader closes the body: it is a client that leaves.
 func (a *Answer) Serve(w http.ResponseWriter, h http.Handler, r *http.Request) {
+	ctx, leave := context.WithCancel(r.Context())
+	a.leave = leave
 	defer func() {
+		defer leave()
 		cause := recover()
 		switch {
 		case cause == nil:
@@ -57,7 +61,7 @@ func (a *Answer) Serve(w http.ResponseWriter, h http.Handler, r *http.Request) {
 			a.end(fmt.Errorf("panic: %v\n%s", cause, debug.Stack()))
 		}
 	}()
-	h.ServeHTTP(w, r)
+	h.ServeHTTP(w, r.WithContext(ctx))
 }
 
 // abortError returns why an answer was aborted: the client has left, the time was over, or the answer
@@ -118,6 +122,7 @@ func (a *Answer) interim(status int) {
 
 // Write implements http.ResponseWriter.
 func (a *Answer) Write(p []byte) (n int, err error) {
+	a.WriteHeader(http.StatusOK) // unless there is a status
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for n < len(p) {
@@ -192,6 +197,9 @@ func (b *answerBody) Close() error {
 	defer b.mu.Unlock()
 	b.closed = true
 	b.changed.Broadcast()
+	if b.leave != nil { // a handler without Serve has a context of its own
+		b.leave()
+	}
 	return nil
 }
 

@@ -155,3 +155,19 @@ func TestAnswerToNobody(t *testing.T) {
 		t.Errorf("%v, %v", res, err)
 	}
 }
+
+// As with net/http, what is written without a status has status 200.
+func TestAnswerWithoutAStatus(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := New(get())
+		text := strings.Repeat("0123456789abcdef", answerBuffer/8)
+		go a.Serve(a, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, text) }), get())
+		res, err := a.Wait()
+		if err != nil || res.StatusCode != 200 {
+			t.Fatalf("%v, %v", res, err)
+		}
+		if got, err := io.ReadAll(res.Body); string(got) != text || err != nil {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+	})
+}

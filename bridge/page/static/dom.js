@@ -45,3 +45,8 @@ const two = (n) => String(n).padStart(2, '0');
 export function clock(date) {
   return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
+
+// day is a date with its time of day.
+export function day(date) {
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${clock(date)}`;
+}

@@ -77,16 +77,24 @@ function show(v, whole) {
   }
   if (whole) setHistory(a.history);
   else addPoint(a.point);
-  showFindings(a);
-  showWorkers(a.workers);
-  showWaiting(a.waiting);
-  showTables(a);
+  showFindings(matter(v, a));
+  showWorkers(a);
+  showWaiting(a.waiting, v.front);
+  showTables({ ...a, certificates: v.front?.certificates ?? [] });
+}
+
+// matter is what is the matter with an application and the servers in front, the worst first.
+function matter(v, a) {
+  const levels = Object.keys(names).reverse();
+  const front = v.front?.findings ?? [];
+  const own = front.length ? a.findings.filter((f) => f.level !== 'ok') : a.findings;
+  return [...own, ...front].sort((x, y) => levels.indexOf(x.level) - levels.indexOf(y.level));
 }
 
 const names = { ok: 'OK', notice: 'Notice', warning: 'Warning', alarm: 'Alarm' };
 
-function showFindings(a) {
-  const [first, ...others] = a.findings;
+function showFindings(findings) {
+  const [first, ...others] = findings;
   const line = byId('say');
   if (line.className !== `finding ${first.level}`) line.className = `finding ${first.level}`;
   say('say-level', names[first.level]);

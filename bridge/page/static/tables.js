@@ -1,6 +1,6 @@
 // The tables: sorted and filtered, their rows reused.
 
-import { byId, element, setText, duration, bytes, clock, plural } from './dom.js';
+import { byId, element, setText, duration, bytes, clock, day, plural } from './dom.js';
 import * as address from './address.js';
 
 // some is how many rows a table has before it is asked for all.
@@ -57,6 +57,12 @@ const tables = [
       { key: 'text', title: 'event', text: (r) => r.text + (r.count > 1 ? ` ${r.count} times since ${clock(new Date(r.first))}.` : ''), by: (r) => r.text, lines: (r) => r.lines },
       at, { key: 'pid', title: 'process', text: (r) => (r.pid ? String(r.pid) : ''), by: (r) => r.pid || 0, number: true }],
     empty: 'Nothing has happened.',
+  },
+  {
+    id: 'certificates', title: 'Certificates', of: (a) => a.certificates, row: (r) => `${r.source} ${r.names}`, sort: 'expires', optional: true,
+    columns: [word('names', 'names', (r) => r.names.join(', ')), { key: 'expires', title: 'expires', text: (r) => (r.expires ? day(new Date(r.expires)) : 'there is none yet'), by: (r) => Date.parse(r.expires ?? 0) },
+      word('source', 'from'), word('error', 'error')],
+    empty: 'There is none.',
   },
 ];
 
@@ -117,6 +123,7 @@ class Table {
 
   show() {
     if (!this.application) return;
+    this.section.hidden = Boolean(this.what.optional) && this.what.of(this.application).length === 0;
     const list = this.wanted();
     const shown = this.all ? list : list.slice(0, some);
     this.showHeads(list);

@@ -10,6 +10,7 @@ const states = [
   ['idle', 'idle', 'free'],
   ['closing', 'closing', 'its connection is being closed, or it works on after an answer'],
   ['short', 'short', 'works on a short request'],
+  ['elsewhere', 'elsewhere', 'others have it: another gate of the fleet, or the process before this one after an upgrade'],
   ['missing', 'not there', 'in the settings, but the application has not so many'],
 ];
 
@@ -18,8 +19,8 @@ const mostCells = 512;
 
 let drawn = '';
 
-export function showWorkers(w) {
-  const key = JSON.stringify(w);
+export function showWorkers({ workers: w, fleet }) {
+  const key = JSON.stringify([w, fleet]);
   if (key === drawn) return;
   drawn = key;
   const parts = states.filter(([name]) => w[name] > 0);
@@ -29,14 +30,15 @@ export function showWorkers(w) {
   else drawCells(cells, w, parts);
   const said = parts.map(([name, text]) => `${w[name]} ${text}`).join(', ');
   cells.setAttribute('aria-label', `${plural(w.all, 'worker')}: ${said}. The table beside has the same figures.`);
-  showLegend(w);
+  showLegend(w, fleet);
+  setText(byId('fleet'), fleet ? `This gate has leased ${fleet.leased} of ${plural(w.all, 'worker')}, and gets more when it needs them, as far as others do not. The fleet has ${plural(fleet.gates, 'gate')}.` : '');
   setText(byId('reserve'), w.reserve > 0
     ? `Long requests stop at the line: ${w.reserve === 1 ? 'the last worker is' : `the last ${w.reserve} workers are`} kept from them. They start while there are fewer than ${w.long_cap}.`
     : `No reserve. Long requests start while there are fewer than ${w.long_cap}.`);
 }
 
 // line is before which worker the reserve begins.
-const line = (w) => Math.max(0, w.all - w.missing - w.reserve);
+const line = (w) => Math.max(0, w.all - w.missing - w.elsewhere - w.reserve);
 
 function drawCells(cells, w, parts) {
   const wanted = [];
@@ -65,6 +67,7 @@ function drawBar(cells, w, parts) {
 
 function rows(table, list) {
   const body = table.tBodies[0];
+  while (body.rows.length > list.length) body.deleteRow(-1);
   while (body.rows.length < list.length) {
     body.append(element('tr', {}, element('td', { class: 'key', 'aria-hidden': 'true' }, element('i')), element('th', { scope: 'row' }), element('td')));
   }
@@ -79,11 +82,11 @@ function rows(table, list) {
   });
 }
 
-function showLegend(w) {
-  rows(byId('legend'), states.map(([name, text, title]) => [name, text, w[name], title]));
+function showLegend(w, fleet) {
+  rows(byId('legend'), states.filter(([name]) => fleet || w.elsewhere > 0 || name !== 'elsewhere').map(([name, text, title]) => [name, text, w[name], title]));
 }
 
-export function showWaiting(q) {
+export function showWaiting(q, front) {
   const list = [
     ['', 'in the queue', q.queue, 'short and unknown requests that wait for a worker'],
     ['', 'parked', q.parked, 'long and mixed requests that wait in Sluice'],
@@ -91,5 +94,6 @@ export function showWaiting(q) {
     ['', 'for a connection', q.connection, 'requests that have a worker, and wait for a connection to it'],
     ['', 'not accepted yet', q.accept < 0 ? 'not known' : `${q.accept} of ${q.backlog}`, 'connections in the accept queue of the application'],
   ];
+  if (front) list.push(['', 'connections', `${front.connections} of ${front.max}`, `connections of clients; ${front.idle} of them have no request`]);
   rows(byId('waiting'), list);
 }

@@ -202,13 +202,25 @@ func (d *driven) receive() error {
 	return nil
 }
 
-// hold keeps an event for which its stream has no room.
+// hold keeps an event for which its stream has no room. An owner that is the loop's as well has its turn
+// before the answer is cut, however late the loop is.
 func (d *driven) hold(s *Stream, ev upstream.Event) {
 	d.held = held{stream: s, event: ev, since: time.Now(), late: time.AfterFunc(lagMax-s.waited, func() {
+		d.loop.Post(func() { d.lags(s) })
+	})}
+}
+
+// lags cuts the answer of a stream that there was no room in for too long.
+func (d *driven) lags(s *Stream) {
+	d.stepping.Lock()
+	h := d.held
+	cut := d.c.driven.Load() == d && h.stream == s && s.waited+time.Since(h.since) >= lagMax && s.isFull()
+	d.stepping.Unlock()
+	if cut {
 		s.fail(ErrLagging)
 		s.Abort()
-		d.wake()
-	})}
+	}
+	d.step()
 }
 
 // release stores the event that is held, and reports whether there was room for all of it.
@@ -216,7 +228,7 @@ func (d *driven) release() bool {
 	h := d.held
 	s := h.stream
 	h.late.Stop()
-	s.waited += time.Since(h.since)
+	s.waited = min(s.waited+time.Since(h.since), lagMax)
 	d.held = held{}
 	whole := s.store(&h.event)
 	if !whole {

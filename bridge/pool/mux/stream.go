@@ -84,6 +84,13 @@ func (s *Stream) store(ev *upstream.Event) (whole bool) {
 	return true // nobody takes it
 }
 
+// isFull reports whether there is no room since store has said so.
+func (s *Stream) isFull() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.drained != nil
+}
+
 // awaitOwner waits until the owner has taken what is pending.
 func (s *Stream) awaitOwner() {
 	s.mu.Lock()
@@ -98,8 +105,10 @@ func (s *Stream) awaitOwner() {
 	select {
 	case <-drained:
 	case <-late.C:
-		s.fail(ErrLagging)
-		s.Abort()
+		if s.isFull() { // else it is this goroutine that is late
+			s.fail(ErrLagging)
+			s.Abort()
+		}
 	case <-s.c.ended:
 	}
 	late.Stop()

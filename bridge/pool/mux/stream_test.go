@@ -4,8 +4,10 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/internal/fcgitest"
@@ -113,6 +115,54 @@ func TestNothingCanBeSent(t *testing.T) {
 		s.Leave(false)
 		if _, err := answer(c.Open()); !errors.Is(err, syscall.EPIPE) {
 			t.Errorf("the next stream: %v", err)
+		}
+	})
+}
+
+// An owner in the loop that reads the connection has its turn, however late the loop is.
+func TestLateLoop(t *testing.T) {
+	const size = 1 << 20
+	var loop *testLoop
+	begin := func() *testLoop {
+		loop = startTestLoop()
+		return loop
+	}
+	onOneConn(t, 10<<20, fcgitest.MuxBig(size), begin, func(t *testing.T, c *Conn, _ *calls) {
+		s := c.Open()
+		type result struct {
+			n   int
+			err error
+		}
+		var got result
+		over, all := false, make(chan result, 1)
+		take := func() {
+			for !over {
+				ev, err := s.TryNext()
+				if ev.Kind == 0 && err == nil {
+					return
+				}
+				got.n += len(ev.Data)
+				if over = err != nil || ev.Kind == upstream.End; over {
+					got.err = errors.Join(err, ev.Err)
+					s.Leave(err == nil)
+					all <- got
+				}
+			}
+		}
+		var late atomic.Bool
+		tell := func() {
+			if late.Load() {
+				loop.Post(take)
+			}
+		}
+		s.Notify(&tell)
+		send(t, s, "/")
+		synctest.Wait() // there is no room for more
+		late.Store(true)
+		loop.Post(func() { time.Sleep(2 * lagMax) })
+		loop.Post(take)
+		if r := <-all; r.err != nil || r.n < size {
+			t.Errorf("%d bytes, %v", r.n, r.err)
 		}
 	})
 }

@@ -88,18 +88,23 @@ func (c *Child) run(start *handshake) {
 // started.
 func (c *Child) finish(err error) {
 	at := time.Now()
-	if lost := c.socket.restore(); lost != nil {
-		c.launcher.log.Error("the command has removed its socket, which cannot be restored", "instance", c.socket.Addr, "error", lost.Error(), "advice", "keep the command from removing its socket, and restart Sluice")
-	}
+	c.restoreSocket()
 	close(c.exited)
 	c.notify()
 	c.reap()
+	c.restoreSocket() // what was left of the group may have removed it, too
 	if err != nil {
 		c.exit.Err, c.exit.Status, c.exit.Signal = err.Error(), -1, ""
 	}
 	c.exit.Time = at
 	close(c.reaped)
 	c.notify()
+}
+
+func (c *Child) restoreSocket() {
+	if err := c.socket.restore(); err != nil {
+		c.launcher.log.Error("the command has removed its socket, which cannot be restored", "instance", c.socket.Addr, "error", err.Error(), "advice", "keep the command from removing its socket, and restart Sluice")
+	}
 }
 
 // reap kills what is left of the group, so that the next child may be started on the same

@@ -223,3 +223,33 @@ func TestSocketRemovedByChild(t *testing.T) {
 		t.Errorf("left are %v, %v; %s", left, err, &log)
 	}
 }
+
+// removing is the memory of a child of which processes have left the group: when they are killed, they
+// have removed the socket.
+type removing struct {
+	memlimit.Controller
+	memlimit.NoMeter
+	path string
+}
+
+func (m *removing) Open(string) (memlimit.Meter, error) { return m, nil }
+func (m *removing) Used() (uint64, error)               { return 0, nil }
+func (m *removing) Close() error                        { return nil }
+func (m *removing) Kill() error                         { return os.Remove(m.path) }
+
+// Nor has what is left of a command when it has ended.
+func TestSocketRemovedAfterExit(t *testing.T) {
+	l := newTestLauncher(t)
+	defer l.Close(false)
+	s := newTestSocket(t, l, SocketConfig{Mode: Stdin})
+	defer l.CloseSocket(s)
+	l.memory = &removing{path: s.path}
+	if lines := outputOf(t, l, s, sh("exit 0", false)); len(lines) > 0 {
+		t.Errorf("the child said %q", lines)
+	}
+	conn, err := net.Dial("unix", s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
+}

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"log/slog"
 	"maps"
+	"net/http"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -96,6 +98,7 @@ func newAuthority(settings *ACME, log *slog.Logger) *authority {
 	})
 	a.config = certmagic.New(a.cache, certmagic.Config{
 		Storage: &certmagic.FileStorage{Path: settings.Directory}, Logger: silent, OnEvent: a.event,
+		OCSP:           certmagic.OCSPConfig{HTTPProxy: askOnce},
 		ShouldEmitFunc: func(event string) bool { return event != "tls_get_certificate" },
 	})
 	a.issuer = certmagic.NewACMEIssuer(a.config, certmagic.ACMEIssuer{
@@ -107,6 +110,15 @@ func newAuthority(settings *ACME, log *slog.Logger) *authority {
 	a.config.Issuers = []certmagic.Issuer{a.issuer}
 	a.manage(settings.Names)
 	return a
+}
+
+// askOnce returns the proxy by which a responder of OCSP is reached. With a function for that, certmagic
+// bounds the time of its questions (30 s), before whose end a certificate is not used; without one, a
+// responder that accepts and is silent would keep it for ever. Each question has a transport of its own, so no
+// connection is to be kept.
+func askOnce(r *http.Request) (*url.URL, error) {
+	r.Close = true
+	return http.ProxyFromEnvironment(r)
 }
 
 // manage obtains certificates for these names, and for no others. It waits a moment for those that
@@ -151,13 +163,14 @@ func (a *authority) manage(names []string) {
 	}
 }
 
+// close ends it. It does not wait for the answer to a question that is on its way.
 func (a *authority) close() {
 	a.mu.Lock()
 	for _, m := range a.managed {
 		m.cancel()
 	}
 	a.mu.Unlock()
-	a.cache.Stop()
+	go a.cache.Stop() // which does
 }
 
 // of returns what is known of a name, nil if it is not managed.
@@ -229,7 +242,7 @@ func (a *authority) names() []string {
 // snapshot returns the state of each name.
 func (a *authority) snapshot() (list []Certificate) {
 	for _, name := range a.names() {
-		c := Certificate{Names: []string{name}, Source: "acme"}
+		c := Certificate{Names: []string{name}, Source: FromACME}
 		for _, has := range a.cache.AllMatchingCertificates(name) {
 			if has.Leaf != nil && slices.Contains(has.Names, name) && (c.Expires == nil || has.Leaf.NotAfter.After(*c.Expires)) {
 				c.Expires = &has.Leaf.NotAfter

@@ -142,9 +142,9 @@ func (s *Store) staple(now time.Time) (changed bool) {
 			}
 		}
 		w.ocsp.asking = true
-		pair := w.Pair
+		pair, leaf := w.Pair, w.leaf() // the pair may change meanwhile
 		s.stopped.Go(func() {
-			has, err := s.ask(url, pair.leaf(), issuer)
+			has, err := s.ask(url, leaf, issuer)
 			s.answered(w, pair, url, has, err)
 		})
 	}

@@ -13,12 +13,16 @@ import (
 	"log/slog"
 	"math/big"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/caddyserver/certmagic"
 	"golang.org/x/crypto/ocsp"
 )
 
@@ -253,4 +257,45 @@ func TestStapleNobody(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// A certificate that a former start has obtained is used although its responder has no answer, and the question's
+// connection is not kept.
+func TestResponderOfACME(t *testing.T) {
+	closes := make(chan bool, 1)
+	responder := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		closes <- r.Close
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer responder.Close()
+	i := &issuer{t: t}
+	by, byKey := i.make(&x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true}, nil, nil)
+	leaf, key := i.make(&x509.Certificate{SerialNumber: big.NewInt(7), DNSNames: []string{"a.test"}, OCSPServer: []string{responder.URL}}, by, byKey)
+	secret, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	acme := &ACME{CA: "https://127.0.0.1:1/dir", Directory: t.TempDir(), Names: []string{"a.test"}}
+	of := (&certmagic.ACMEIssuer{CA: acme.CA}).IssuerKey()
+	for at, text := range map[string][]byte{
+		certmagic.StorageKeys.SiteCert(of, "a.test"): append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw}),
+			pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: by.Raw})...),
+		certmagic.StorageKeys.SitePrivateKey(of, "a.test"): pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: secret}),
+		certmagic.StorageKeys.SiteMeta(of, "a.test"):       []byte(`{"sans":["a.test"]}`),
+	} {
+		path := filepath.Join(acme.Directory, at)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		put(t, path, text)
+	}
+	s := New(slog.New(slog.DiscardHandler), t.TempDir())
+	defer s.Close()
+	s.Use(nil, acme)
+	if got := s.serial(t, "a.test"); got != 7 {
+		t.Errorf("it has %d", got)
+	}
+	if !<-closes {
+		t.Error("the connection to the responder is kept")
+	}
 }

@@ -277,10 +277,13 @@ func (s *Store) HandleChallenge(w http.ResponseWriter, r *http.Request) bool {
 	return acme != nil && acme.issuer.HandleHTTPChallenge(w, r)
 }
 
+// FromACME is the source of certificates that are obtained by it.
+const FromACME = "acme"
+
 // Certificate is the state of one.
 type Certificate struct {
 	Names   []string   `json:"names"`
-	Source  string     `json:"source"`            // the file, or acme
+	Source  string     `json:"source"`            // the file, or FromACME
 	Expires *time.Time `json:"expires,omitempty"` // nil: there is none yet
 	Error   string     `json:"error,omitempty"`   // why there is none, or no newer one, or clients refuse it
 	Staple  *time.Time `json:"staple,omitempty"`  // of one in a file: how long the OCSP response is valid; nil: none is sent

@@ -15,8 +15,9 @@ const (
 	// keptGrace is how long a kept connection must have been idle to be closed by a drain: the
 	// server may have read the next of several pipelined requests.
 	keptGrace = 50 * time.Millisecond
-	// selfGrace is how long connections without a request have that the server ends: net/http does
-	// so a second after GOAWAY.
+	// selfGrace is how long connections have, from their last request and from the beginning of a drain,
+	// that the server ends: net/http does so a second after GOAWAY. A moment after HTTP/2 is idle, the end
+	// of its last answer is still being sent.
 	selfGrace = 2 * time.Second
 	// cutGrace is how long requests that are cut may take to end.
 	cutGrace = time.Second
@@ -100,7 +101,7 @@ func (l *Limit) closeIdle(begun time.Time) (again time.Duration) {
 		var left time.Duration
 		switch {
 		case e.endsItself && e.hadRequest:
-			left = selfGrace - time.Since(begun)
+			left = selfGrace - min(time.Since(begun), time.Since(e.idleSince))
 		case e.hadRequest:
 			left = keptGrace - time.Since(e.idleSince)
 		case actives > 0:

@@ -133,6 +133,36 @@ func TestDrainWithRequests(t *testing.T) {
 	})
 }
 
+// A connection that the server ends itself has time for that after its last answer, however long the
+// drain has lasted by then: in HTTP/2, an answer's end is sent when the connection is idle already.
+func TestDrainAfterTheLastAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Config{Max: 10, MaxWaiting: 1})
+		idle, busy, ends := b.come(good), b.come(good), b.come(good)
+		for _, c := range []*conn{idle, busy, ends} {
+			b.l.EndsItself(c)
+			b.l.Track(c, http.StateActive)
+		}
+		b.l.Track(idle, http.StateIdle)
+		time.Sleep(10 * time.Second)
+		wait := b.drain()
+		b.want("the idle one", idle, true, false)
+		time.Sleep(selfGrace)
+		b.want("the idle one later", idle, true, true)
+		time.Sleep(10 * time.Second)
+		b.l.Track(busy, http.StateIdle)
+		b.l.Track(ends, http.StateIdle)
+		b.want("one whose answer is being sent", busy, true, false)
+		time.Sleep(selfGrace / 2)
+		b.l.Track(ends, http.StateClosed)
+		b.want("the same later", busy, true, false)
+		if after, err := wait(); err != nil || after != 10*time.Second+2*selfGrace {
+			t.Errorf("%v after %v", err, after)
+		}
+		b.want("one that the server does not end", busy, true, true)
+	})
+}
+
 // What has not finished is cut, after a moment in which it may end by itself.
 func TestCut(t *testing.T) {
 	for name, ends := range map[string]bool{"ends by itself": true, "does not": false} {

@@ -22,7 +22,7 @@ var apacheNeedless = wordSet(`acceptpathinfo accessfilename addcharset adddefaul
 	maxrequestworkers maxspareservers maxsparethreads minspareservers minsparethreads mutex namevirtualhost options order passenv pidfile proxypassreverse
 	proxypreservehost proxyrequests proxyset requestheader requestreadtimeout rewritebase rewriteengine serveradmin serverlimit serverroot serversignature
 	servertokens setenvif startservers threadlimit threadsperchild traceenable typesconfig user usecanonicalname wsgiprocessgroup wsgiapplicationgroup
-	wsgipassauthorization wsgiscriptreloading addhandler scriptsock satisfy deny allow dav removehandler removetype readmename headername defaulticon`)
+	wsgipassauthorization wsgiscriptreloading addhandler scriptsock satisfy allow dav readmename headername defaulticon`)
 
 type apacheTranslator struct {
 	*builder
@@ -58,6 +58,9 @@ func (t *apacheTranslator) globals(all []*directive) {
 		t.globals(d.block)
 	}
 }
+
+// scriptsAreRun is why a directory without a handler is not carried over.
+const scriptsAreRun = "scripts are run there, as elsewhere below the root: name those that are to be run in scripts, or the directory in hide"
 
 // scope is what the directives of a section are about.
 type scope struct {
@@ -326,6 +329,12 @@ func (t *apacheTranslator) directive(h *host, d *directive, name string, in scop
 	case "sethandler":
 		if strings.HasPrefix(d.arg(0), "proxy:") && (in.files == "" || !matches(in.files, "index.php")) {
 			t.leave(d, "of handlers, those of files in PHP are carried over: name other applications in ProxyPass")
+		} else if ofFiles := strings.EqualFold(d.arg(0), "none") || strings.EqualFold(d.arg(0), "default-handler"); ofFiles && in != (scope{}) {
+			t.leave(d, scriptsAreRun)
+		}
+	case "removehandler", "removetype":
+		if slices.ContainsFunc(d.args, func(ending string) bool { return strings.HasPrefix(strings.TrimPrefix(ending, "."), "ph") }) {
+			t.leave(d, scriptsAreRun)
 		}
 	case "documentroot", "alias", "scriptalias", "fcgidwrapper", "proxypassmatch", "proxypass", "wsgiscriptalias", "servername", "serveralias",
 		"fcgidinitialenv", "defaultinitenv", "fcgidmaxprocesses", "wsgidaemonprocess":
@@ -341,6 +350,10 @@ func (t *apacheTranslator) directive(h *host, d *directive, name string, in scop
 	case "locationmatch":
 		t.section(h, d.block, scope{regex: d.arg(0)})
 	case "directory":
+		if d.arg(0) == "~" {
+			t.directories(h, d, d.arg(1))
+			return
+		}
 		in := scope{dir: strings.TrimSuffix(d.arg(0), "/")}
 		if t.shared[d] && !in.matters(h) {
 			t.elsewhere(d.arg(0), d.block)
@@ -348,7 +361,7 @@ func (t *apacheTranslator) directive(h *host, d *directive, name string, in scop
 		}
 		t.section(h, d.block, in)
 	case "directorymatch":
-		t.section(h, d.block, scope{regex: d.arg(0)})
+		t.directories(h, d, d.arg(0))
 	case "files", "filesmatch":
 		t.section(h, d.block, scope{files: d.arg(len(d.args) - 1)})
 	case "directoryindex":
@@ -359,8 +372,10 @@ func (t *apacheTranslator) directive(h *host, d *directive, name string, in scop
 		if rest := slices.DeleteFunc(slices.Clone(d.args), func(a string) bool { return strings.Contains(strings.ToLower(a), "inherit") }); len(rest) > 0 {
 			t.unknown(d, name)
 		}
-	case "require", "denyfromall":
+	case "require":
 		t.require(h, d, in, all)
+	case "deny":
+		t.deny(h, d, in, all)
 	case "authuserfile":
 		if in != (scope{}) {
 			t.users(h, d, d.arg(0), in, all)
@@ -410,6 +425,25 @@ func (t *apacheTranslator) directive(h *host, d *directive, name string, in scop
 			t.unknown(d, name)
 		}
 	}
+}
+
+// directories translates a section for the directories that an expression matches: from its beginning, or a name
+// anywhere in it.
+func (t *apacheTranslator) directories(h *host, d *directive, expression string) {
+	below, begins := strings.CutPrefix(expression, "^")
+	if !begins {
+		t.section(h, d.block, scope{regex: expression})
+		return
+	}
+	root := strings.TrimSuffix(h.root, "/")
+	for _, prefix := range []string{root, regexp.QuoteMeta(root)} {
+		if url, isBelow := strings.CutPrefix(below, prefix); root != "" && isBelow {
+			t.used[d] = true
+			t.section(h, d.block, scope{regex: "^" + url})
+			return
+		}
+	}
+	t.leaveUnused(d, "an expression for directories that does not begin with the root of a host")
 }
 
 func (t *apacheTranslator) unknown(d *directive, name string) {

@@ -106,7 +106,7 @@ func (t *apacheTranslator) wsgi(h *host, d *directive, all []*directive) {
 	t.site(h, d, d.arg(0), app, config.PresetApp)
 }
 
-// require translates Require, and what it has been before: who may ask for what.
+// require translates Require: who may ask for what.
 func (t *apacheTranslator) require(h *host, d *directive, in scope, all []*directive) {
 	switch kind := strings.ToLower(d.arg(0)); {
 	case kind == "valid-user", kind == "user", kind == "group":
@@ -124,6 +124,28 @@ func (t *apacheTranslator) require(h *host, d *directive, in scope, all []*direc
 		t.leave(d, "Sluice lets all addresses and users in")
 		return
 	}
+	t.denied(h, d, in)
+}
+
+// deny translates Deny, which Require has taken the place of. With "Order allow,deny" it counts whatever Allow says.
+func (t *apacheTranslator) deny(h *host, d *directive, in scope, all []*directive) {
+	isSaid := func(name, args string) bool {
+		return slices.ContainsFunc(all, func(c *directive) bool {
+			return strings.EqualFold(c.name, name) && (args == "" || strings.EqualFold(strings.Join(c.args, " "), args))
+		})
+	}
+	last := isSaid("Order", "allow,deny") || isSaid("Order", "mutual-failure")
+	switch fromAll := strings.EqualFold(strings.Join(d.args, " "), "from all"); {
+	case !last && isSaid("Allow", "from all"): // to all
+	case !fromAll || !last && isSaid("Allow", ""):
+		t.leave(d, "Sluice lets all addresses in")
+	default:
+		t.denied(h, d, in)
+	}
+}
+
+// denied hides what nobody may ask for.
+func (t *apacheTranslator) denied(h *host, d *directive, in scope) {
 	url, known := in.url(h)
 	switch {
 	case in.isAbove(h): // what no other section grants
@@ -160,7 +182,15 @@ func (t *apacheTranslator) redirect2(h *host, d *directive, name string) {
 		}
 		args = args[1:]
 	}
-	if len(args) != 2 {
+	if len(args) == 2 && slices.Contains([]string{"gone", "403", "404", "410"}, args[0]) { // there is no target
+		if name == "redirectmatch" {
+			t.hide(h, d, args[1])
+		} else {
+			t.hidePath(h, d, args[1])
+		}
+		return
+	}
+	if len(args) != 2 || !strings.HasPrefix(args[0], "/") && name != "redirectmatch" {
 		t.leave(d, "Sluice sends no answers of its own but redirects")
 		return
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // caddyNeedless are directives that need nothing in Sluice.
-var caddyNeedless = wordSet(`file_server log log_append log_skip skip_log log_name encode_types push tracing metrics bind index`)
+var caddyNeedless = wordSet(`log log_append log_skip skip_log log_name encode_types push tracing metrics bind index`)
 
 type caddyTranslator struct {
 	*builder
@@ -128,6 +128,14 @@ func (t *caddyTranslator) directive(h *host, d *directive, within string) {
 	paths, args, ok := t.paths(d, within)
 	if !ok {
 		t.leave(d, "its matcher cannot be said in Sluice")
+		return
+	}
+	if d.name == "file_server" {
+		for _, c := range d.block {
+			if c.name == "hide" || c.name == "root" {
+				t.leave(c, "Sluice sends files of the usual types, but for names that begin with a dot: see static and hide")
+			}
+		}
 		return
 	}
 	for _, pattern := range paths {

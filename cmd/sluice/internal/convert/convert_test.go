@@ -227,6 +227,46 @@ func TestLogin(t *testing.T) {
 	}
 }
 
+// What clients do not get afterwards either, or it is said.
+func TestOutOfReach(t *testing.T) {
+	const nginx, apache = "server { root /srv/www; location ~ \\.php$ { fastcgi_pass a:1; } %s }", "DocumentRoot /srv/www\n<FilesMatch \"\\.php$\">\nSetHandler \"proxy:fcgi://a:1\"\n</FilesMatch>\n<Directory /srv/www/x>\n%s\n</Directory>"
+	for _, tt := range []struct {
+		kind             Kind
+		form, text, want string
+		absent           string
+	}{
+		{Nginx, nginx, "location /x/ { internal; alias /srv/files/; }", "hide = [\"/x\"]\nsendfile = [\"/x=/srv/files\"]\n", "static_dirs"},
+		{Nginx, nginx, "location /x { internal; root /srv/y; }", "hide = [\"/x\"]\nsendfile = [\"/x=/srv/y/x\"]\n", "static_dirs"},
+		{Nginx, nginx, "location /x { internal; }", "hide = [\"/x\"]\nsendfile = [\"/x=/srv/www/x\"]\n", "#"},
+		{Nginx, nginx, "location = /50x.html { internal; root /srv/y; }", "hide = [\"/50x.html\"]\n", "/srv/y"},
+		{Nginx, nginx, "location /x/ { internal; alias /srv/$host/; }", "hide = [\"/x\"]\n", "/srv/$host\""},
+		{Nginx, nginx, "location = /auth { internal; proxy_pass http://b:2; }", "hide = [\"/auth\"]\n", "\"/auth\"\nbackends"},
+		{Nginx, nginx, "location = /auth { internal; proxy_pass http://b:2; }", "see authorizer.address", "backends = [\"http"},
+		{Apache, apache, "Order allow,deny\nDeny from all", "hide = [\"/x\"]\n", "#"},
+		{Apache, apache, "Order allow,deny\nAllow from all\nDeny from all", "hide = [\"/x\"]\n", "#"},
+		{Apache, apache, "Order deny,allow\nDeny from all\nAllow from all", "root = ", "hide"},
+		{Apache, apache, "Order deny,allow\nDeny from all\nAllow from 10", ":7:1: Deny from all: Sluice lets all addresses in", "hide"},
+		{Apache, apache, "Deny from 10", ":6:1: Deny from 10: Sluice lets all addresses in", "hide ="},
+		{Apache, apache, "SetHandler none", ":6:1: SetHandler none: scripts are run there", "hide ="},
+		{Apache, apache, "RemoveHandler .html .php", ":6:1: RemoveHandler .html .php: scripts are run there", "hide ="},
+		{Apache, apache, "RemoveType .gif", "root = ", "#"},
+		{Apache, apache, "</Directory>\n<DirectoryMatch \"^/srv/www/(data|conf)/\">\nRequire all denied\n</DirectoryMatch>\n<Directory ~ \"/tmp/\">\nRequire all denied", "hide = [\"/tmp\", \"/data\", \"/conf\"]\n", "cannot say"},
+		{Nginx, nginx, "location ~ /(data|conf)/ { deny all; }", "location ~ /(data|conf)/: hide has it at the top alone: if there are others in directories, write /*/data, too\n", "cannot say"},
+		{Nginx, nginx, "location ~ ^/data/ { deny all; }", "hide = [\"/data\"]\n", "#"},
+		{Apache, apache, "</Directory>\n<DirectoryMatch ^/srv/other>\nRequire all denied\n</DirectoryMatch>\n<Directory /srv/www/y>", ":7:1: DirectoryMatch ^/srv/other: an expression for directories that does not begin", "hide ="},
+		{Apache, apache, "</Directory>\nRedirect gone /x\nRedirect 403 /y\nRedirectMatch 404 ^/z/\n<Directory /srv/www/x>", "hide = [\"/x\", \"/y\", \"/z\"]\n", "#"},
+		{Apache, "%s\nProxyPass / fcgi://a:1/", "Redirect 500 /x", ":1:1: Redirect 500 /x: Sluice sends no answers of its own", "hide"},
+		{Apache, "%s\nProxyPass / fcgi://a:1/", "<Location /a*b>\nRequire all denied\n</Location>", ":2:1: Require all denied: hide has paths with everything below them, and cannot say /a*b", "hide ="},
+		{Lighttpd, "%s", "fastcgi.server = ( \".php\" => ((\"socket\" => \"/a\")) )\nauth.backend.htpasswd.userfile = \"/u\"\nauth.require = ( \"/x\" => (\"require\" => \"user=jane\") )", ":3:1: auth.require: require user=jane: Sluice lets all users", "hide"},
+		{Caddy, "http://a {\n\troot * /srv/www\n\tphp_fastcgi a:1\n\t%s\n}", "file_server {\n\t\thide *.js\n\t}", ":5:3: hide *.js: Sluice sends files of the usual types", "hide ="},
+	} {
+		got := result(t, write(t, "file", fmt.Sprintf(tt.form, tt.text)+"\n"), tt.kind)
+		if !strings.Contains(got, tt.want) || strings.Contains(got, tt.absent) {
+			t.Errorf("%s: %s\n%s", tt.kind, tt.text, got)
+		}
+	}
+}
+
 func TestKinds(t *testing.T) {
 	for text, want := range map[string]Kind{
 		"# php_fastcgi\nserver {\n listen 80;\n}":           Nginx,

@@ -247,6 +247,9 @@ func (t lighttpdTranslator) login(h *host, d *directive) {
 			t.leave(d, "method "+method.text+": Sluice has basic")
 			continue
 		}
+		if who, _ := p.get("require"); who.text != "" && who.text != "valid-user" {
+			t.leave(d, "require "+who.text+": Sluice lets all users of the file in")
+		}
 		realm, _ := p.get("realm")
 		h.at(p.key, d, func(s *config.HostedSite) {
 			s.Auth.Realm = realm.text

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sluice-proxy/sluice/bridge/cgi"
 	"github.com/sluice-proxy/sluice/bridge/config"
 )
 
@@ -27,6 +28,8 @@ func (t *nginxTranslator) location(h *host, d *directive, within, root string) {
 		t.expressionLocation(h, d, path, within, root)
 	case denies(d):
 		t.hidePath(h, d, path)
+	case d.child("internal") != nil:
+		t.internal(h, d, path, root, modifier == "=")
 	default:
 		t.prefixLocation(h, d, path, root, modifier == "=")
 	}
@@ -45,6 +48,10 @@ func (b *builder) hidePath(h *host, d *directive, path string) {
 		b.leave(d, "hide hides no whole site: what no other rule is about is the application's")
 		return
 	}
+	if _, err := cgi.NewPrefixes("hide", "", []string{path}); err != nil {
+		b.leave(d, "hide has paths with everything below them, and cannot say "+path)
+		return
+	}
 	h.at(path, d, func(s *config.HostedSite) { add(&s.Hide, path) })
 }
 
@@ -55,6 +62,7 @@ func (b *builder) hide(h *host, d *directive, expression string) {
 		b.leave(d, err.Error())
 		return
 	}
+	deeper := ""
 	for _, g := range all {
 		if i := strings.Index(g.text, "/."); i >= 0 && strings.Trim(g.text[:i], "*") == "" {
 			continue // names that begin with a dot are out of reach anyway
@@ -68,7 +76,13 @@ func (b *builder) hide(h *host, d *directive, expression string) {
 		case !whole:
 			b.leave(d, "hide has whole names: of those that begin with "+path+", write each in hide")
 		}
+		if !g.begins && deeper == "" && (whole || strings.Contains(path, ".")) {
+			deeper = "/*" + path
+		}
 		h.at(path, d, func(s *config.HostedSite) { add(&s.Hide, path) })
+	}
+	if deeper != "" {
+		b.leave(d, "hide has it at the top alone: if there are others in directories, write "+deeper+", too")
 	}
 }
 
@@ -258,6 +272,40 @@ func (t *nginxTranslator) prefixLocation(h *host, d *directive, path, root strin
 				t.other(c)
 			}
 		}
+	}
+}
+
+// internal translates a location that no client gets to: of files, which the application names in
+// X-Accel-Redirect, or of an application, which nginx itself asks.
+func (t *nginxTranslator) internal(h *host, d *directive, path, root string, exact bool) {
+	t.hidePath(h, d, path)
+	if pass := passOf(d); pass != nil {
+		t.leave(pass, "clients do not get there, and only an authorizer is asked by Sluice itself: see authorizer.address")
+		return
+	}
+	dir := ""
+	if root != "" {
+		dir = strings.TrimSuffix(root, "/") + "/" + strings.Trim(path, "/")
+	}
+	for _, c := range d.block {
+		switch c.name {
+		case "internal", "root":
+		case "alias":
+			dir = c.arg(0)
+		default:
+			if !t.site1(h, path, c) {
+				t.other(c)
+			}
+		}
+	}
+	switch {
+	case exact: // an error page
+	case !strings.HasPrefix(dir, "/") || strings.Contains(dir, "$") || strings.Trim(path, "/") == "":
+		t.leave(d, "sendfile has constant directories, for paths of their own")
+	default:
+		h.at(path, d, func(s *config.HostedSite) {
+			add(&s.Sendfile, "/"+strings.Trim(path, "/")+"="+strings.TrimSuffix(dir, "/"))
+		})
 	}
 }
 

@@ -14,6 +14,8 @@
 //
 //   - Until Serving, the former process goes on as before if the next one ends, and the next one ends if
 //     the former does. From Serving on, neither needs the other.
+//   - Once the next one was let begin, it serves or is gone within serveTimeout: nothing else ends that, or
+//     clients that it has accepted would be lost.
 //   - A socket is open in one of them at any time.
 //   - Whoever dies, however, is noticed: the kernel closes its end.
 package handover

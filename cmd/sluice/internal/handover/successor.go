@@ -88,18 +88,31 @@ func (s *Successor) Ready(ctx context.Context) error {
 	return nil
 }
 
+// serveTimeout is how long a process that is ready may take to serve. It does nothing else meanwhile.
+const serveTimeout = 10 * time.Second
+
 // Serve has the process serve, and waits until it does. The former process still may have held. If it
-// fails, the process is aborted.
-func (s *Successor) Serve(ctx context.Context, held Held) error {
+// fails, the process is gone. Nobody can call that off, because the process may serve already, and its
+// clients would be lost; one that hangs is killed.
+func (s *Successor) Serve(held Held) error {
+	late := fmt.Errorf("the new process was ready, and then did not serve within %v", serveTimeout)
+	ctx, cancel := context.WithTimeoutCause(context.Background(), serveTimeout, late)
+	defer cancel()
 	err := s.send(message{Kind: goKind, Held: held}, nil)
 	if err == nil {
 		err = s.await(ctx, servingKind)
 	}
 	if err != nil {
+		if !errors.Is(err, errGone) {
+			_ = s.cmd.Process.Kill() // left alone, it would serve later; it may have ended just now
+		}
 		return s.abandon(err)
 	}
 	return nil
 }
+
+// Terminate asks the process to end, as SIGTERM does.
+func (s *Successor) Terminate() { _ = s.cmd.Process.Signal(syscall.SIGTERM) } // it may have ended
 
 // await waits for a message.
 func (s *Successor) await(ctx context.Context, want kind) error {

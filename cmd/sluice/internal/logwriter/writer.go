@@ -5,7 +5,7 @@
 //
 //   - Write never waits, whether the output stalls, fails or goes away.
 //   - The output gets whole lines in order, none twice. A failed write is continued from the byte
-//     where it stopped.
+//     where it stopped. Only if the file is opened again during a write that fails do its lines come later.
 //   - There are at most two buffers of BufferSize bytes.
 //   - The goroutine that writes to a file owns and closes it. Reopen, and Close after its time-out, do
 //     not wait for a goroutine that is stuck in a write.
@@ -43,6 +43,7 @@ type Writer struct {
 	pending    []byte
 	spare      []byte // the second buffer, while it is not being written
 	writing    []byte // the buffer that the goroutine of out writes
+	left       []byte // what is left of it, from the beginning of a line, while that pauses after an error
 	out        *output
 	closed     bool
 	goroutines sync.WaitGroup // of this Writer
@@ -78,9 +79,17 @@ func (w *Writer) Reopen(to io.WriteCloser) {
 		return
 	}
 	close(w.out.stop)
-	w.spare, w.writing, w.failure = nil, nil, nil // they belong to the previous output
+	w.putBack(w.left)
+	w.spare, w.writing, w.left, w.failure = nil, nil, nil, nil // they belong to the previous output
 	w.use(to)
 	w.cond.Broadcast()
+}
+
+// putBack has lines of the previous output written before those that came later. mu is held.
+func (w *Writer) putBack(lines []byte) {
+	if len(lines) > 0 {
+		w.pending = append(lines, w.pending...)
+	}
 }
 
 func (w *Writer) use(to io.WriteCloser) {
@@ -155,7 +164,7 @@ func (w *Writer) run(out *output) {
 		}
 		switch {
 		case w.out != out:
-			w.pending = append(rest, w.pending...)
+			w.putBack(rest)
 			w.cond.Signal()
 			return
 		case len(rest) > 0: // closed
@@ -187,6 +196,7 @@ func (w *Writer) write(out *output, lines []byte) (rest []byte) {
 		case w.closed:
 			return lines[at:]
 		}
+		w.left = lines[bytes.LastIndexByte(lines[:at], '\n')+1:]
 		w.mu.Unlock()
 		t := time.NewTimer(retryAfter)
 		select {
@@ -195,6 +205,10 @@ func (w *Writer) write(out *output, lines []byte) (rest []byte) {
 		}
 		t.Stop()
 		w.mu.Lock()
+		if w.out != out {
+			return nil // the new file has what was left
+		}
+		w.left = nil
 	}
 }
 

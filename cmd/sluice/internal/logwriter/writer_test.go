@@ -266,8 +266,9 @@ func TestReopenAfterFailure(t *testing.T) {
 		full.set(func() { full.room = 3 })
 		time.Sleep(retryAfter)
 		full.want(t, "x\nfirst\nsec")
+		write(t, w, "fourth\n") // it comes while there is no room
 		w.Reopen(good)
-		good.want(t, "second\nthird\n")
+		good.want(t, "second\nthird\nfourth\n")
 	})
 }
 

@@ -29,6 +29,9 @@ type socket struct {
 	file *os.File
 }
 
+// SocketVariables are those by which systemd tells a process of its sockets. They are of no use to others.
+var SocketVariables = []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"}
+
 // Inherit returns the sockets of LISTEN_FDS. It is called once, before the process starts others.
 func Inherit() (*Sockets, error) { return inherit(firstDescriptor) }
 
@@ -65,7 +68,7 @@ func announced() (count int, names []string, err error) {
 	if text := os.Getenv("LISTEN_FDNAMES"); text != "" {
 		names = strings.Split(text, ":")
 	}
-	for _, name := range []string{"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"} {
+	for _, name := range SocketVariables {
 		if err := os.Unsetenv(name); err != nil {
 			return 0, nil, err
 		}
@@ -106,6 +109,22 @@ func (s *Sockets) Take(name string) (taken []Socket, err error) {
 
 // Add adds a listening socket: one that was taken, or that the former process has handed over.
 func (s *Sockets) Add(name string, file *os.File) { s.left = append(s.left, socket{name, file}) }
+
+// Each calls f with the name of each socket that is left, and a file that is f's.
+func (s *Sockets) Each(f func(name string, file *os.File)) error {
+	for _, l := range s.left {
+		listener, err := net.FileListener(l.file) // Fd would make the socket block, in all processes that have it
+		if err != nil {
+			return err
+		}
+		file, err := listener.(interface{ File() (*os.File, error) }).File()
+		if err = errors.Join(err, listener.Close()); err != nil {
+			return err
+		}
+		f(l.name, file)
+	}
+	return nil
+}
 
 // Names are those of the sockets that are left.
 func (s *Sockets) Names() (names []string) {

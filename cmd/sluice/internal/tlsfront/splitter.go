@@ -108,10 +108,26 @@ func (s *Splitter) end(key *accepted.Conn, err error) {
 	}
 	if header, ok := errors.AsType[tls.RecordHeaderError](err); ok && header.Conn != nil && isHTTP(header.RecordHeader) {
 		// A person who has written http:// in place of https:// is told so.
-		_, _ = io.WriteString(header.Conn, "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request\n\nHere TLS is spoken: write https:// in place of http://.\n")
+		_, err := io.WriteString(key, "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n400 Bad Request\n\nHere TLS is spoken: write https:// in place of http://.\n")
+		if err == nil && key.CloseWrite() == nil {
+			linger(key)
+		}
 	}
 	_ = key.Close() // the alert of a failure has been sent
 	s.config.Track(key, http.StateClosed)
+}
+
+// How long a client that was told so may go on sending its request, and how many bytes that may be. A connection
+// that is closed with unread bytes is reset, and the client would lose the answer.
+const (
+	lingerFor  = 2 * time.Second
+	lingerMost = 1 << 20
+)
+
+// linger reads and discards what a client still sends.
+func linger(c net.Conn) {
+	_ = c.SetReadDeadline(time.Now().Add(lingerFor)) // if it fails, so does reading
+	_, _ = io.Copy(io.Discard, io.LimitReader(c, lingerMost))
 }
 
 // isHTTP reports whether what should be the header of a TLS record is the beginning of a request.

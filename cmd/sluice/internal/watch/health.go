@@ -1,68 +1,41 @@
 package watch
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
 
-// Trouble returns what is the matter, the worst first: a sentence each, for one application after the
-// other. None: all is well.
-func (s *State) Trouble(now time.Time) (list []string) {
-	if s.Front.Draining {
-		list = append(list, "Sluice is ending: it takes no new requests.")
-	}
+// levels are those of findings, the worst first.
+var levels = []string{"alarm", "warning", "notice", "ok"}
+
+// matter returns what is the matter, the worst first; nothing if all is well. With several
+// applications, each sentence says of which.
+func (s *State) matter() (list []Finding) {
+	list = slices.Clone(s.Front.Findings)
 	all := s.split()
 	for _, a := range all {
-		for _, sentence := range a.trouble(now) {
-			if len(all) > 1 {
-				sentence = a.Name + ": " + sentence
+		for _, f := range a.Findings {
+			if f.Level == "ok" {
+				continue
 			}
-			list = append(list, sentence)
+			if len(all) > 1 {
+				f.Text = a.Name + ": " + f.Text
+			}
+			list = append(list, f)
 		}
 	}
+	slices.SortStableFunc(list, func(a, b Finding) int {
+		return cmp.Compare(slices.Index(levels, a.Level), slices.Index(levels, b.Level))
+	})
 	return list
 }
 
-func (s *State) trouble(now time.Time) (list []string) {
-	add := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
-	if p := s.Processes; p != nil && p.Breaker == "open" {
-		add("The command keeps ending: requests are refused until it is tried again. The log has its last output.")
-	} else if p != nil && p.CrashLoop.Active {
-		add("The command keeps ending: %d times in a row. The log has its last output.", p.CrashLoop.Count)
-	}
-	for _, in := range s.Pool.Instances {
-		switch in.State {
-		case "down":
-			add("%s cannot be connected to (%s). Is the application running?", in.Addr, in.LastError)
-		case "full":
-			add("%s holds only %d requests, not %d as --workers says: it has turned connections away.", in.Addr, in.Observed, in.Workers)
-		}
-	}
-	if g := &s.Gate; g.Stall.State == "stalled" {
-		add("The application has answered nobody for %s. In flight: %s.", age(now.Sub(g.Stall.Since)), held(g.Stall.Held))
-	}
-	if a := s.Authorizer; a != nil && a.State == "down" {
-		add("The authorizer %s cannot be connected to (%s).", a.Addr, a.LastError)
-	}
-	if s.Spool.DiskError != "" {
-		add("Temporary files cannot be written (%s): make room.", s.Spool.DiskError)
-	}
-	return list
-}
-
-// heldShown is how many requests a sentence names.
-const heldShown = 3
-
-func held(list []Held) string {
-	var names []string
-	for _, h := range list[:min(len(list), heldShown)] {
-		names = append(names, h.Method+" "+h.Path)
-	}
-	if more := len(list) - heldShown; more > 0 {
-		names = append(names, fmt.Sprintf("%d more", more))
-	}
-	return strings.Join(names, ", ")
+// Degraded reports whether something is broken, and not only busy.
+func (s *State) Degraded() bool {
+	return slices.ContainsFunc(s.matter(), func(f Finding) bool { return f.Fault })
 }
 
 // NotReady returns why an application would not answer a request now, "" if all would. That one has not

@@ -37,7 +37,7 @@ const (
 
 // style returns s in a style, if there are colours.
 func (p *page) style(style, s string) string {
-	if !p.colour || s == "" {
+	if !p.colour || s == "" || style == "" {
 		return s
 	}
 	return "\x1b[" + style + "m" + s + "\x1b[0m"
@@ -93,20 +93,26 @@ func (p *page) head(width int) []string {
 		when += "  paused"
 	}
 	verdict, style := "healthy", styleGood
-	var trouble []string
+	var matter []Finding
 	switch {
 	case p.err != nil:
 		verdict, style = "unreachable", styleBad
-		trouble = []string{p.err.Error()}
+		text := p.err.Error()
 		if p.state != nil {
-			trouble[0] = "Last seen " + age(p.now.Sub(p.at)) + " ago: " + trouble[0]
+			text = "Last seen " + age(p.now.Sub(p.at)) + " ago: " + text
 		}
-	case p.state != nil:
-		if trouble = p.state.Trouble(p.at); len(trouble) > 0 {
+		matter = []Finding{{Level: "alarm", Text: text}}
+	case p.state == nil:
+		verdict, style = "asking", styleDim
+		matter = []Finding{{Level: "notice", Text: "Waiting for the first answer."}}
+	default:
+		matter = p.state.matter()
+		if p.state.Degraded() {
 			verdict, style = "degraded", styleBad
 		}
-	default:
-		verdict, style, trouble = "asking", styleDim, []string{"Waiting for the first answer."}
+		if len(matter) == 0 {
+			matter = p.state.Findings // that all is well
+		}
 	}
 	name := p.addr
 	if p.state != nil && p.state.Name != "" {
@@ -118,16 +124,18 @@ func (p *page) head(width int) []string {
 	left := clip("sluice "+name+"  "+when, max(width-len(verdict)-1, 0))
 	gap := strings.Repeat(" ", max(width-cells(left)-len(verdict), 1))
 	lines := []string{clipStyled(p, styleBold, left, width) + gap + p.style(style, verdict)}
-	if len(trouble) == 0 {
-		return append(lines, clip("All is well.", width))
-	}
-	for _, sentence := range trouble[:min(len(trouble), troubleShown)] {
-		for _, l := range wrap(sentence, width, 2) {
-			lines = append(lines, p.style(styleWarn, l))
+	for _, f := range matter[:min(len(matter), troubleShown)] {
+		for _, l := range wrap(f.Text, width, 2) {
+			lines = append(lines, p.style(levelStyles[f.Level], l))
 		}
+	}
+	if more := len(matter) - troubleShown; more > 0 {
+		lines = append(lines, clip(fmt.Sprintf("And %d more: see the page.", more), width))
 	}
 	return lines
 }
+
+var levelStyles = map[string]string{"alarm": styleBad, "warning": styleWarn}
 
 // troubleShown is how many sentences are shown.
 const troubleShown = 3
@@ -165,10 +173,12 @@ var (
 	cellFree    = cellKind{'.', ""}
 	cellReserve = cellKind{'_', ""} // free, and never for long ones
 	cellGone    = cellKind{'x', styleDim}
+	cellOthers  = cellKind{'-', styleDim} // others have it: another gate of the fleet, or the process before this one
 )
 
 // workerCells are the workers, one after the other.
-func (g *Gate) workerCells() (list []cellKind) {
+func (s *State) workerCells() (list []cellKind) {
+	g := &s.Gate
 	put := func(k cellKind, n int) {
 		for range n {
 			list = append(list, k)
@@ -185,9 +195,12 @@ func (g *Gate) workerCells() (list []cellKind) {
 	put(cellShort, busy("short"))
 	put(cellOther, g.InUse-len(list))
 	free := max(g.Capacity-len(list), 0)
+	others := min(max(g.Capacity-s.mayUse(), 0), free)
+	free -= others
 	reserve := min(free, g.Reserve)
 	put(cellFree, free-reserve)
 	put(cellReserve, reserve)
+	put(cellOthers, others)
 	put(cellGone, max(g.Workers, g.Capacity)-len(list))
 	return list
 }
@@ -198,7 +211,7 @@ const maxCellLines = 4
 // workers draws the workers as cells.
 func (p *page) workers(width int) []string {
 	const label = "workers "
-	list := p.state.Gate.workerCells()
+	list := p.state.workerCells()
 	each := 1
 	perLine := max(width-len(label), 1)
 	for len(list) > each*perLine*maxCellLines {
@@ -225,31 +238,59 @@ func (p *page) workers(width int) []string {
 	if drawn > 0 || len(lines) == 0 {
 		flush()
 	}
-	legend := "L long  M mixed  U unknown  S short  . free  _ reserve  x not there"
-	if each > 1 {
-		legend = fmt.Sprintf("1 cell = %d workers  %s", each, legend)
+	legend := []string{"L long", "M mixed", "U unknown", "S short", ". free", "_ reserve", "x not there"}
+	if p.state.Fleet != nil || p.state.mayUse() < p.state.Gate.Workers {
+		legend = append(legend, "- elsewhere")
 	}
-	return append(lines, p.style(styleDim, clip(strings.Repeat(" ", len(label))+legend, width)))
+	if each > 1 {
+		legend = append([]string{fmt.Sprintf("1 cell = %d workers", each)}, legend...)
+	}
+	for _, l := range fill(legend, max(width-len(label), 1)) {
+		lines = append(lines, p.style(styleDim, clip(strings.Repeat(" ", len(label))+l, width)))
+	}
+	return lines
 }
 
 // figures are the numbers below the cells.
 func (p *page) figures(width int) []string {
 	g := &p.state.Gate
-	first := fmt.Sprintf("busy %d/%d  long %d/%d  queue %d  parked %d  abandoned %d  connections %d/%d",
-		g.InUse, g.Capacity, g.Long, g.LongCap, g.Waiting-g.parked(), g.parked(), p.state.Abandoned,
-		p.state.Front.Connections.Open, p.state.Front.Connections.Max)
-	if h := p.state.Hold; h != nil {
-		first += fmt.Sprintf("  held %d/%d", h.Clients, h.Max)
+	list := []string{
+		fmt.Sprintf("busy %d/%d", g.InUse, g.Capacity), fmt.Sprintf("long %d/%d", g.Long, g.LongCap),
+		fmt.Sprintf("queue %d", g.Waiting-g.parked()), fmt.Sprintf("parked %d", g.parked()), fmt.Sprintf("abandoned %d", p.state.Abandoned),
+		fmt.Sprintf("connections %d/%d", p.state.Front.Connections.Open, p.state.Front.Connections.Max),
 	}
-	second := fmt.Sprintf("short %.0f/s, mean %.0f ms", g.ShortRate, g.ShortMean)
+	if h := p.state.Hold; h != nil {
+		list = append(list, fmt.Sprintf("held %d/%d", h.Clients, h.Max))
+	}
+	if f := p.state.Fleet; f != nil {
+		list = append(list, fmt.Sprintf("leased %d/%d", p.state.mayUse(), g.Workers), fmt.Sprintf("gates %d", f.Gates))
+	}
+	lines := fill(list, width)
+	list = []string{fmt.Sprintf("short %.0f/s, mean %.0f ms", g.ShortRate, g.ShortMean)}
 	started, refused := g.total()
 	if p.before != nil && p.since > 0 {
 		was, wasRefused := p.before.Gate.total()
-		second += fmt.Sprintf("  started %.0f/s  refused %.0f/s", perSecond(started, was, p.since), perSecond(refused, wasRefused, p.since))
+		list = append(list, fmt.Sprintf("started %.0f/s", perSecond(started, was, p.since)), fmt.Sprintf("refused %.0f/s", perSecond(refused, wasRefused, p.since)))
 	} else {
-		second += fmt.Sprintf("  started %d  refused %d", started, refused)
+		list = append(list, fmt.Sprintf("started %d", started), fmt.Sprintf("refused %d", refused))
 	}
-	return []string{clip(first, width), clip(second, width)}
+	return append(lines, fill(list, width)...)
+}
+
+// fill puts parts on as many lines as they need. A number that is cut is another number.
+func fill(parts []string, width int) (lines []string) {
+	line := ""
+	for _, part := range parts {
+		switch {
+		case line == "":
+			line = part
+		case cells(line)+2+cells(part) <= width:
+			line += "  " + part
+		default:
+			lines, line = append(lines, clip(line, width)), part
+		}
+	}
+	return append(lines, clip(line, width))
 }
 
 // perSecond is the rate of a counter. One that has become less was started again.

@@ -17,9 +17,9 @@ var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 func busy() *State {
 	s := &State{
 		Abandoned: 1,
+		Findings:  []Finding{{Level: "ok", Text: "All is well. 13 of 16 workers are busy."}},
 		Gate: Gate{
 			Workers: 16, Capacity: 15, InUse: 13, Waiting: 14, Long: 11, LongCap: 12, Reserve: 4, ShortRate: 57.8, ShortMean: 21,
-			Stall: Stall{State: "none"},
 			Lanes: map[string]Lane{
 				"short":   {InFlight: 2, Waiting: 2, Started: 100, Refused: map[string]uint64{"full": 1}},
 				"unknown": {InFlight: 1},
@@ -27,7 +27,7 @@ func busy() *State {
 				"long":    {InFlight: 8, Aged: 2, Waiting: 12, Started: 50},
 			},
 		},
-		Pool: Pool{Instances: []Instance{{Addr: "unix:/run/app.sock", State: "up", Workers: 16, Observed: 16, Busy: 13, Idle: 2, AcceptQueue: &AcceptQueue{1, 128}}}},
+		Pool: Pool{Instances: []Instance{{Addr: "unix:/run/app.sock", State: "up", Workers: 16, Limit: 16, Busy: 13, Idle: 2, AcceptQueue: &AcceptQueue{1, 128}}}},
 	}
 	s.Front.Connections = Connections{40, 1000}
 	for i := range 13 {
@@ -39,14 +39,21 @@ func busy() *State {
 }
 
 func TestWorkerCells(t *testing.T) {
-	g := busy().Gate
-	var b strings.Builder
-	for _, c := range g.workerCells() {
-		b.WriteByte(c.letter)
+	letters := func(s *State) string {
+		var b strings.Builder
+		for _, c := range s.workerCells() {
+			b.WriteByte(c.letter)
+		}
+		return b.String()
 	}
 	// 3 aged and 6 more long ones, 1 unknown, 2 short ones, 1 in no lane; 15 of 16 are there.
-	if got, want := b.String(), "LLLLLLLLLUSS?__x"; got != want {
+	if got, want := letters(busy()), "LLLLLLLLLUSS?__x"; got != want {
 		t.Errorf("%s, want %s", got, want)
+	}
+	shared := busy()
+	shared.Pool.Instances[0].Limit = 14
+	if got, want := letters(shared), "LLLLLLLLLUSS?_-x"; got != want {
+		t.Errorf("beside others: %s, want %s", got, want)
 	}
 }
 
@@ -55,7 +62,9 @@ func TestPageFits(t *testing.T) {
 	many := busy()
 	many.Gate.Workers, many.Gate.Capacity = 5000, 5000
 	troubled := busy()
-	troubled.Front.Draining, troubled.Spool.DiskError = true, strings.Repeat("no space left on device ", 20)
+	for _, level := range levels {
+		troubled.Findings = append(troubled.Findings, Finding{Level: level, Text: strings.Repeat("no space left on device ", 20)})
+	}
 	for name, s := range map[string]*State{"busy": busy(), "many": many, "troubled": troubled, "empty": new(State), "none": nil} {
 		for _, size := range [][2]int{{80, 24}, {40, 10}, {200, 60}, {1, 1}, {20, 3}, {80, 1}} {
 			p := &page{addr: "127.0.0.1:9180", state: s, at: noon, now: noon, keys: true}
@@ -89,6 +98,23 @@ func TestPageAt80(t *testing.T) {
 	}
 }
 
+// No figure is cut, where it would be another one.
+func TestFiguresAreWhole(t *testing.T) {
+	s := busy()
+	s.Gate.Workers, s.Gate.Capacity = 600, 600
+	s.Front.Connections = Connections{1750, 120_400}
+	s.Hold = &Hold{9000, 20_000}
+	s.Pool.Instances[0].Limit = 10
+	s.Fleet = &Fleet{2}
+	p := &page{addr: "127.0.0.1:9180", state: s, at: noon, now: noon, keys: true}
+	text := strings.Join(p.lines(80, 24), "\n")
+	for _, want := range []string{"connections 1750/120400", "held 9000/20000", "leased 10/600", "gates 2", "x not there", "- elsewhere", "4 instances 1"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+}
+
 // Text of the status cannot act on the terminal.
 func TestHostileText(t *testing.T) {
 	const bad = "\x1b]0;owned\x07\x1b[2J\r\n\u202eabc\u009b1m\x00\xff"
@@ -96,6 +122,7 @@ func TestHostileText(t *testing.T) {
 	s.Requests[0] = Request{Route: bad, Lane: bad, Client: bad, Instance: bad}
 	s.Gate.Routes[0].Route, s.Gate.Clients[0].Key = bad, bad
 	s.Pool.Instances[0] = Instance{Addr: bad, State: "down", LastError: bad}
+	s.Findings = []Finding{{Level: bad, Text: bad}}
 	for _, err := range []error{nil, errors.New(bad)} {
 		p := &page{addr: bad, state: s, at: noon, now: noon, err: err}
 		for _, l := range p.lines(300, 0) {
@@ -177,31 +204,41 @@ func TestSplitKeys(t *testing.T) {
 	}
 }
 
-func TestTroubleAndReady(t *testing.T) {
+// Notices and warnings are shown; what is broken decides.
+func TestMatter(t *testing.T) {
+	s := busy()
+	s.Front.Findings = []Finding{{Level: "warning", Text: "A certificate expires."}}
+	s.Findings = []Finding{{Level: "notice", Text: "Long requests hold workers."}}
+	p := &page{state: s, at: noon, now: noon}
+	text := strings.Join(p.lines(80, 24), "\n")
+	if !strings.Contains(text, "healthy\nA certificate expires.\nLong requests hold workers.\n") || s.Degraded() {
+		t.Errorf("degraded %v:\n%s", s.Degraded(), text)
+	}
+	for i := range 4 {
+		s.Findings = append(s.Findings, Finding{Level: "alarm", Text: fmt.Sprintf("It is broken %d.", i), Fault: true})
+	}
+	text = strings.Join(p.lines(80, 24), "\n")
+	if !strings.Contains(text, "degraded\nIt is broken 0.\nIt is broken 1.\nIt is broken 2.\nAnd 3 more") || !s.Degraded() {
+		t.Errorf("degraded %v:\n%s", s.Degraded(), text)
+	}
+}
+
+func TestReady(t *testing.T) {
 	const up = `"pool":{"instances":[{"addr":"a","state":"up"}]}`
-	for _, c := range []struct{ json, trouble, notReady string }{
-		{`{` + up + `}`, "", ""},
-		{`{"pool":{"instances":[{"addr":"a","state":"unknown"}]}}`, "", ""},
-		{`{"pool":{"instances":[]}}`, "", "no instance"},
-		{`{"pool":{"instances":[{"addr":"a","state":"down","last_error":"refused"}]}}`, "a cannot be connected to (refused)", "a is down refused"},
-		{`{"pool":{"instances":[{"addr":"a","state":"down"},{"addr":"b","state":"up"}]}}`, "a cannot", ""},
-		{`{"pool":{"instances":[{"addr":"a","state":"full","workers":4,"observed":3}]}}`, "holds only 3 requests, not 4", ""},
-		{`{"front":{"draining":true},` + up + `}`, "ending", "ending"},
-		{`{"gate":{"stall":{"state":"stalled","since":"2026-05-04T11:59:30Z","held":[{"method":"GET","path":"/a"},{"method":"GET","path":"/b"},{"method":"GET","path":"/c"},{"method":"GET","path":"/d"}]}},` + up + `}`, "answered nobody for 30 s. In flight: GET /a, GET /b, GET /c, 1 more.", ""},
-		{`{"gate":{"stall":{"state":"suspected"}},` + up + `}`, "", ""},
-		{`{"spool":{"disk_error":"no space"},` + up + `}`, "Temporary files cannot be written (no space)", ""},
-		{`{"authorizer":{"addr":"z","state":"down"},` + up + `}`, "authorizer z cannot", ""},
-		{`{"processes":{"breaker":"open","instances":[{"state":"broken"}]},` + up + `}`, "requests are refused", "keeps ending"},
-		{`{"processes":{"breaker":"closed","storm":{"on":true,"deaths":7},"instances":[{"state":"serving"}]},` + up + `}`, "7 times in a row", ""},
-		{`{"processes":{"breaker":"closed","instances":[{"state":"starting"}]},` + up + `}`, "", "no process"},
-		{`{"processes":{"breaker":"closed","instances":[{"state":"asleep"}]},` + up + `}`, "", ""},
+	for _, c := range []struct{ json, notReady string }{
+		{`{` + up + `}`, ""},
+		{`{"pool":{"instances":[{"addr":"a","state":"unknown"}]}}`, ""},
+		{`{"pool":{"instances":[]}}`, "no instance"},
+		{`{"pool":{"instances":[{"addr":"a","state":"down","last_error":"refused"}]}}`, "a is down refused"},
+		{`{"pool":{"instances":[{"addr":"a","state":"down"},{"addr":"b","state":"up"}]}}`, ""},
+		{`{"front":{"draining":true},` + up + `}`, "ending"},
+		{`{"processes":{"breaker":"open","instances":[{"state":"broken"}]},` + up + `}`, "keeps ending"},
+		{`{"processes":{"breaker":"closed","instances":[{"state":"starting"}]},` + up + `}`, "no process"},
+		{`{"processes":{"breaker":"closed","instances":[{"state":"asleep"}]},` + up + `}`, ""},
 	} {
 		s := new(State)
 		if err := json.Unmarshal([]byte(c.json), s); err != nil {
 			t.Fatal(err)
-		}
-		if got := strings.Join(s.Trouble(noon), " "); (got == "") != (c.trouble == "") || !strings.Contains(got, c.trouble) {
-			t.Errorf("%s: trouble %q, want %q", c.json, got, c.trouble)
 		}
 		if got := s.NotReady(); (got == "") != (c.notReady == "") || !strings.Contains(got, c.notReady) {
 			t.Errorf("%s: not ready %q, want %q", c.json, got, c.notReady)

@@ -11,6 +11,7 @@ func several() *State {
 	wiki, blog := busy(), busy()
 	wiki.Name, blog.Name = "wiki", "blog"
 	blog.Pool.Instances[0].State, blog.Pool.Instances[0].LastError = "down", "connection refused"
+	blog.Findings = []Finding{{Level: "alarm", Text: "The application cannot be connected to.", Fault: true}}
 	all := &State{Applications: []State{*wiki, *blog}}
 	all.Front = wiki.Front
 	for i := range all.Applications {
@@ -41,16 +42,16 @@ func TestSeveralApplications(t *testing.T) {
 	p.take(answer{&State{Applications: []State{}}, noon, nil})
 	_ = p.lines(100, 24)
 
-	if got := several().Trouble(noon); len(got) != 1 || !strings.HasPrefix(got[0], "blog: unix:/run/app.sock cannot be connected to") {
-		t.Errorf("%q", got)
+	if got := several().matter(); len(got) != 1 || got[0].Text != "blog: The application cannot be connected to." || !several().Degraded() {
+		t.Errorf("%+v", got)
 	}
 	if got := several().NotReady(); got != "blog: unix:/run/app.sock is down connection refused" {
 		t.Errorf("%q", got)
 	}
 	draining := several()
-	draining.Front.Draining = true
-	if got := draining.Trouble(noon); len(got) != 2 || got[0] != "Sluice is ending: it takes no new requests." {
-		t.Errorf("%q", got)
+	draining.Front.Findings = []Finding{{Level: "notice", Text: "Sluice is draining.", Fault: true}}
+	if got := draining.matter(); len(got) != 2 || got[1].Text != "Sluice is draining." {
+		t.Errorf("%+v", got)
 	}
 
 	var out bytes.Buffer

@@ -1,20 +1,18 @@
 package watch
 
-import "time"
-
 // State is what is shown of /status.json. A test of cmd/sluice compares the names with the
 // snapshot that is served.
 type State struct {
-	InFlight   int64       `json:"in_flight"`
-	Abandoned  int64       `json:"abandoned"`
-	Gate       Gate        `json:"gate"`
-	Pool       Pool        `json:"pool"`
-	Spool      Spool       `json:"spool"`
-	Authorizer *Authorizer `json:"authorizer"`
-	Hold       *Hold       `json:"hold"`
-	Processes  *Processes  `json:"processes"`
-	Front      Front       `json:"front"`
-	Requests   []Request   `json:"requests"`
+	InFlight  int64      `json:"in_flight"`
+	Abandoned int64      `json:"abandoned"`
+	Gate      Gate       `json:"gate"`
+	Pool      Pool       `json:"pool"`
+	Hold      *Hold      `json:"hold"`
+	Processes *Processes `json:"processes"`
+	Fleet     *Fleet     `json:"fleet"`
+	Front     Front      `json:"front"`
+	Requests  []Request  `json:"requests"`
+	Findings  []Finding  `json:"findings"`
 
 	// Name and Applications are those of a sluice with a configuration file: then all but Front is
 	// in Applications.
@@ -46,7 +44,6 @@ type Gate struct {
 	Reserve   int             `json:"reserve"`
 	ShortRate float64         `json:"short_rate"`
 	ShortMean float64         `json:"short_mean_ms"`
-	Stall     Stall           `json:"stall"`
 	Routes    []Route         `json:"routes"`
 	Clients   []Client        `json:"client_keys"`
 	Lanes     map[string]Lane `json:"lanes"`
@@ -59,20 +56,6 @@ type Lane struct {
 	Waiting  int               `json:"waiting"`
 	Started  uint64            `json:"started"`
 	Refused  map[string]uint64 `json:"refused"`
-}
-
-// Stall says whether the application answers.
-type Stall struct {
-	State string    `json:"state"`
-	Since time.Time `json:"since"`
-	Held  []Held    `json:"held"`
-}
-
-// Held is a request that was in flight when the application stopped answering.
-type Held struct {
-	Method string        `json:"method"`
-	Path   string        `json:"path"`
-	Age    time.Duration `json:"age_ns"`
 }
 
 // Route is what is known of a route.
@@ -105,7 +88,7 @@ type Instance struct {
 	Addr        string       `json:"addr"`
 	State       string       `json:"state"`
 	Workers     int          `json:"workers"`
-	Observed    int          `json:"observed"`
+	Limit       int          `json:"limit"`
 	Busy        int          `json:"busy"`
 	Idle        int          `json:"idle"`
 	TurnedAway  uint64       `json:"turned_away"`
@@ -119,35 +102,28 @@ type AcceptQueue struct {
 	Backlog int `json:"backlog"`
 }
 
-// Spool is the state of the temporary files.
-type Spool struct {
-	DiskError string `json:"disk_error"`
-}
-
 // Hold is the state of held clients.
 type Hold struct {
 	Clients int `json:"clients"`
 	Max     int `json:"max"`
 }
 
-// Authorizer is the state of an authorizer.
-type Authorizer struct {
-	Addr      string `json:"addr"`
-	State     string `json:"state"`
-	LastError string `json:"last_error"`
+// Fleet is what a gate has of the workers that it shares with others.
+type Fleet struct {
+	Gates int `json:"gates"`
+}
+
+// Finding is something that is the matter.
+type Finding struct {
+	Level string `json:"level"`
+	Text  string `json:"text"`
+	Fault bool   `json:"fault"` // something is broken, and not only busy
 }
 
 // Processes is the state of the processes that Sluice has started.
 type Processes struct {
 	Breaker   string    `json:"breaker"`
-	CrashLoop CrashLoop `json:"storm"`
 	Instances []Process `json:"instances"`
-}
-
-// CrashLoop says whether processes end again and again.
-type CrashLoop struct {
-	Active bool `json:"on"`
-	Count  int  `json:"deaths"`
 }
 
 // Process is one process of the application.
@@ -170,6 +146,7 @@ type Usage struct {
 type Front struct {
 	Connections Connections `json:"connections"`
 	Draining    bool        `json:"draining"`
+	Findings    []Finding   `json:"findings"`
 }
 
 // Connections is the state of clients' connections.
@@ -199,4 +176,17 @@ func (g *Gate) total() (started, refused uint64) {
 		}
 	}
 	return started, refused
+}
+
+// mayUse returns how many workers the gate may have now, while others use the application, too: those of
+// its fleet, or the process that it has taken over from.
+func (s *State) mayUse() int {
+	if len(s.Pool.Instances) == 0 {
+		return s.Gate.Workers
+	}
+	n := 0
+	for _, in := range s.Pool.Instances {
+		n += in.Limit
+	}
+	return min(n, s.Gate.Workers)
 }

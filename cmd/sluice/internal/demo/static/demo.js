@@ -96,8 +96,18 @@ leak.addEventListener("click", () => change({ leak: !settings?.leak }, settings?
 document.getElementById("stall").addEventListener("click", () => send({ do: "stall" }, isFleet ? "" : "Both applications do nothing for 5 s."));
 document.getElementById("crash").addEventListener("click", () => send({ do: "crash" }, isFleet ? "" : "Both applications have crashed."));
 
+// A paused page stays as it is, and the demonstration goes on.
+let paused = false;
+const pause = document.getElementById("pause");
+pause.addEventListener("click", () => {
+  paused = !paused;
+  pause.setAttribute("aria-pressed", String(paused));
+  set(connection, paused ? "Paused" : "Live");
+});
+
 const events = new EventSource("events");
 events.addEventListener("message", (event) => {
+  if (paused) return;
   const view = JSON.parse(event.data);
   connection.className = "";
   set(connection, "Live");
