@@ -4,6 +4,7 @@ package integration
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -75,7 +76,15 @@ func TestMetrics(t *testing.T) {
 	be := startGo(t, 4)
 	gate := startSluice(t, be.args()...)
 	s := newSite(t, gate.url+be.prefix)
-	for range n {
+	s.get(t, "/hello")
+	keeps := `sluice_backend_keeps_connections{backend="` + be.addr + `"}`
+	eventually(t, "it is known that connections are kept: a request that comes before does not wait, and may dial one too many", func() error {
+		if gate.metrics(t)[keeps] != 1 {
+			return errors.New("not known yet")
+		}
+		return nil
+	})
+	for range n - 1 {
 		s.get(t, "/hello")
 	}
 	m := gate.metrics(t)
