@@ -110,9 +110,12 @@ func TestAuthorizerDecides(t *testing.T) {
 				}
 				return nil
 			})
-			if text, err := os.ReadFile(access); err != nil || !strings.Contains(string(text), `"user":"jane"`) || !strings.Contains(string(text), `"authorizer":"failed"`) {
-				t.Errorf("access log: %v\n%s", err, text)
-			}
+			eventually(t, "the access log says who asked, and what the authorizer has decided", func() error { // nothing waits for it to be written
+				if text, err := os.ReadFile(access); err != nil || !strings.Contains(string(text), `"user":"jane"`) || !strings.Contains(string(text), `"authorizer":"failed"`) {
+					return fmt.Errorf("%v, %s", err, text)
+				}
+				return nil
+			})
 		})
 	}
 }

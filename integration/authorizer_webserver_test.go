@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
@@ -37,12 +38,18 @@ func TestAuthorizerBehindWebServer(t *testing.T) {
 				t.Errorf("an authorizer that ends in the middle of its answer: %s", resp.Status)
 			}
 			said := regexp.MustCompile(`msg="application stderr".*authorizer=\S*.*deciding about /routes.php/params/x`)
-			if log := gate.output.String(); !said.MatchString(log) {
-				t.Errorf("the log does not have what the authorizer said:\n%s", log)
-			}
-			if has := strings.Contains(server.output.String(), "deciding about"); has == w.scgi { // SCGI has no such stream
-				t.Errorf("nginx's log has what the authorizer said: %v\n%s", has, server.output)
-			}
+			eventually(t, "the log has what the authorizer said", func() error {
+				if !said.MatchString(gate.output.String()) {
+					return errNotYet
+				}
+				return nil
+			})
+			eventually(t, "nginx's log has what the authorizer said, if the protocol has a stream for it", func() error {
+				if has := strings.Contains(server.output.String(), "deciding about"); has == w.scgi { // SCGI has none
+					return fmt.Errorf("it has it: %v", has)
+				}
+				return nil
+			})
 			metrics := gate.side(t).get(t, "/metrics")
 			for _, line := range []string{`decision="granted"} 1`, `decision="denied"} 1`, `decision="failed"} 1`} {
 				if !strings.Contains(metrics, "sluice_authorizer_decisions_total{"+line+"\n") {

@@ -5,6 +5,7 @@ package integration
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -283,9 +284,7 @@ func TestReloadOfTheFile(t *testing.T) {
 	if out, err := exec.Command(sluiceBinary(), "reload", strings.TrimPrefix(g.status.url, "http://")).CombinedOutput(); err != nil || string(out) != "reloaded\n" {
 		t.Fatalf("sluice reload: %v, %s", err, out)
 	}
-	if !strings.Contains(g.output.String(), "needs a new start of sluice serve; until then the former value is in force\" setting=max_header") {
-		t.Errorf("the log says nothing of max_header:\n%s", g.output)
-	}
+	g.logs(t, "needs a new start of sluice serve; until then the former value is in force\" setting=max_header")
 	for host, want := range map[string]int{"wiki": 200, "weblog": 200, "blog": 421} {
 		if status, body := g.app.at(t, host, "/"); status != want {
 			t.Errorf("%s: %d %s, want %d", host, status, body, want)
@@ -431,7 +430,12 @@ func TestReloadsUnderLoad(t *testing.T) {
 			var mu sync.Mutex
 			var slowest time.Duration
 			failed := func(err error) { t.Errorf("a request: %v", err) }
-			calm, _ := g.caller(t, 0, after(300*time.Millisecond), failed) // everything is in use once
+			for i := range apps { // everything is in use once
+				if status, body := g.app.at(t, fmt.Sprintf("s%d.example.org", i), "/"); status != 200 {
+					t.Fatalf("s%d: %d %s", i, status, body)
+				}
+			}
+			calm, _ := g.caller(t, 0, after(300*time.Millisecond), failed)
 			goroutines, files := g.goroutines(t), openFiles(t, g.Process.Pid)
 			for i := range callers {
 				all.Go(func() {
@@ -469,9 +473,12 @@ func TestReloadsUnderLoad(t *testing.T) {
 					t.Errorf("a%d had %d connections", i, n)
 				}
 			}
-			if out := g.output.String(); strings.Count(out, " changed_sites=0 ") != 1 || strings.Count(out, " changed_sites=1 ") != 49 {
-				t.Errorf("one site has changed in each reload but the first; the log says\n%s", out)
-			}
+			eventually(t, "the log says that one site has changed in each reload but the first", func() error {
+				if out := g.output.String(); strings.Count(out, " changed_sites=0 ") != 1 || strings.Count(out, " changed_sites=1 ") != 49 {
+					return errors.New(out)
+				}
+				return nil
+			})
 			if status, _ := g.app.at(t, "variant1.example.org", "/"); status != 200 {
 				t.Errorf("the last file is not in force: %d", status)
 			}

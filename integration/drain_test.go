@@ -5,6 +5,7 @@ package integration
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -106,15 +107,23 @@ func TestRequestDuringTheDrain(t *testing.T) {
 	side := gate.side(t)
 	silent, half := connect(t, goodFrom, gate.url), connect(t, goodFrom, gate.url)
 	send(half, "GET /hello HTTP/1.1\r\nHo")
-	time.Sleep(100 * time.Millisecond) // they are accepted by then
+	eventually(t, "they are accepted", func() error {
+		if open := readState(t, side).Front.Connections.Open; open != 3 {
+			return fmt.Errorf("%d connections are open", open)
+		}
+		return nil
+	})
 	gate.terminate(t)
 	send(silent, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n")
 	send(half, "st: x\r\n\r\n")
 	wantReply(t, silent, 503, true)
 	wantReply(t, half, 503, true)
-	if s := readState(t, side); !s.Front.Draining || s.InFlight != 1 {
-		t.Errorf("the status is %+v", s)
-	}
+	eventually(t, "it drains, and the one that is held is under way", func() error { // a client has its answer before the request ends
+		if s := readState(t, side); !s.Front.Draining || s.InFlight != 1 {
+			return fmt.Errorf("the status is %+v", s)
+		}
+		return nil
+	})
 	side.get(t, "/healthz")
 	g.open(t)
 	if body := wantReply(t, held, 200, true); body != "waited\n" {
