@@ -42,6 +42,7 @@ func startDemo(t *testing.T, args ...string) (address string, p *process) {
 // demoEvent is what the demonstration's page is told.
 type demoEvent struct {
 	Sides       [2]demoSide
+	Settings    struct{ Rate, Polls int }
 	Application struct {
 		Starts     int `json:"starts"`
 		Most       int `json:"most"` // connections at once
@@ -71,17 +72,35 @@ type demoSide struct {
 	Failed   int     `json:"total_failed"`
 }
 
-// lookAtDemo returns the next event.
-func lookAtDemo(t *testing.T, s site) (event demoEvent) {
+// lookAtDemo returns the last event.
+func lookAtDemo(t *testing.T, s site) demoEvent {
+	t.Helper()
+	return demoEvents(t, s, 1)
+}
+
+// newDemoEvent returns an event that has come since it was called.
+func newDemoEvent(t *testing.T, s site) demoEvent {
+	t.Helper()
+	return demoEvents(t, s, 2)
+}
+
+// demoEvents reads so many events, of which the first is the last one that there is, and returns the last of them.
+func demoEvents(t *testing.T, s site, n int) (event demoEvent) {
 	t.Helper()
 	res := s.open(t, t.Context(), "/events")
 	defer res.Body.Close()
-	line, err := bufio.NewReader(res.Body).ReadBytes('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(line[len("data: "):], &event); err != nil {
-		t.Fatalf("%v: %s", err, line)
+	in := bufio.NewReader(res.Body)
+	for range n {
+		line, err := in.ReadBytes('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(line[len("data: "):], &event); err != nil {
+			t.Fatalf("%v: %s", err, line)
+		}
+		if _, err := in.ReadBytes('\n'); err != nil { // the empty line at its end
+			t.Fatal(err)
+		}
 	}
 	return event
 }
@@ -170,6 +189,46 @@ func TestDemoPage(t *testing.T) {
 	}
 	b.click(t, "#leak")
 	b.awaitText(t, "#told", "No more memory")
+	b.mustNotComplain(t)
+}
+
+// Controls that are used one soon after the other are in force in that order, also if the first is on its way for
+// long; and the page goes on showing what its user has set.
+func TestDemoControlsInOrder(t *testing.T) {
+	t.Parallel()
+	address, _ := startDemo(t)
+	s := newSite(t, strings.TrimSuffix(address, "/"))
+	b := startBrowser(t)
+	b.open(t, address)
+	b.awaitText(t, "#connection", "Live")
+	value[bool](t, b, `(() => {
+		const real = window.fetch;
+		let sent = 0;
+		window.answered = 0;
+		window.fetch = async (...what) => {
+			if (sent++ === 0) await new Promise((resolve) => setTimeout(resolve, 3000));
+			const answer = await real(...what);
+			window.answered++;
+			return answer;
+		};
+		return true;
+	})()`)
+	turn(t, b, "rate", 10)
+	turn(t, b, "polls", 7)
+	eventually(t, "both are answered", func() error {
+		if n := value[int](t, b, "window.answered"); n < 2 {
+			return fmt.Errorf("%d are", n)
+		}
+		return nil
+	})
+	for knob, want := range map[string]string{"rate": "10", "polls": "7"} {
+		if got := value[string](t, b, fmt.Sprintf("document.querySelector('output[for=%s]').textContent", knob)); got != want {
+			t.Errorf("%s: the page shows %s, want %s", knob, got, want)
+		}
+	}
+	if now := newDemoEvent(t, s).Settings; now.Rate != 10 || now.Polls != 7 {
+		t.Errorf("the settings are %+v", now)
+	}
 	b.mustNotComplain(t)
 }
 

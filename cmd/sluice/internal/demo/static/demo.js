@@ -13,7 +13,9 @@ const isFleet = document.body.classList.contains("fleet");
 const scene = isFleet ? fleet : twice;
 const told = document.getElementById("told");
 let settings = null;
-let touched = 0; // when a control was used last: until the events have caught up, it says more than they
+let touched = 0; // when the demonstration has answered a control last: until the events have caught up, it says more than they
+let unanswered = 0; // controls
+let sent = Promise.resolve(); // the last control
 
 // sectionOf returns the section of a side, which it makes at first.
 function sectionOf(side) {
@@ -62,7 +64,16 @@ function turn(knob, value) {
   set(document.querySelector(`output[for="${knob.id}"]`), String(value));
 }
 
-async function send(what, done) {
+// send sends a control when those before it are answered: the last settings that arrive are in force.
+function send(what, done) {
+  unanswered++;
+  sent = sent.then(() => post(what, done)).then(() => {
+    unanswered--;
+    touched = Date.now();
+  });
+}
+
+async function post(what, done) {
   try {
     const answer = await fetch("control", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(what) });
     set(told, answer.ok ? done : await answer.text());
@@ -73,7 +84,6 @@ async function send(what, done) {
 
 function change(part, done) {
   if (!settings) return;
-  touched = Date.now();
   controls({ ...settings, ...part });
   send({ settings }, done);
 }
@@ -111,7 +121,7 @@ events.addEventListener("message", (event) => {
   const view = JSON.parse(event.data);
   connection.className = "";
   set(connection, "Live");
-  if (Date.now() - touched > 1500) controls(view.settings);
+  if (unanswered === 0 && Date.now() - touched > 1500) controls(view.settings);
   for (const side of view.sides) show(side, view.threads);
   if (!isFleet) return;
   fleet.application(view.application, view.threads);
