@@ -2,6 +2,7 @@ package demo
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,7 +11,10 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -35,6 +39,8 @@ type app struct {
 	leaks                atomic.Bool
 	stalled              atomic.Int64 // until when requests do not begin, as Unix nanoseconds
 	turn                 sync.Mutex   // the lock of the one session there is
+
+	threads sync.Map // of *thread, those that are taken
 
 	mu   sync.Mutex
 	lost [][]byte // the leak
@@ -135,14 +141,47 @@ func (a *app) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		n := a.open.Add(1)
+		if n > ThreadCount {
+			a.notice()
+			n = a.open.Load()
+		}
 		a.most.Store(max(n, a.most.Load()))
 		if n <= ThreadCount {
-			return &thread{Conn: c, app: a}, nil
+			t := &thread{Conn: c, app: a}
+			a.threads.Store(t, nil)
+			return t, nil
 		}
 		a.turnedAway.Add(1)
 		a.open.Add(-1)
 		_ = c.Close()
 	}
+}
+
+// notice frees the threads whose connections a gate has closed, and that have not run since: connections
+// are too many only while they are open.
+func (a *app) notice() {
+	for t := range a.threads.Range {
+		if t := t.(*thread); hasEnded(t.Conn) {
+			t.set(func() { t.closed = true })
+		}
+	}
+}
+
+// hasEnded reports whether nothing more can be read from a connection.
+func hasEnded(c net.Conn) (ended bool) {
+	sc, ok := c.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return false
+	}
+	err = raw.Control(func(fd uintptr) {
+		n, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		ended = n == 0 && err == nil || errors.Is(err, unix.ECONNRESET)
+	})
+	return ended && err == nil
 }
 
 // thread is a connection that frees its thread when it is closed and its request is over: one that a
@@ -192,6 +231,7 @@ func (t *thread) set(change func()) {
 	change()
 	if t.closed && !t.works && !t.freed {
 		t.freed = true
+		t.app.threads.Delete(t)
 		t.app.open.Add(-1)
 	}
 }

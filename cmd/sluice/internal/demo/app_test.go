@@ -1,7 +1,9 @@
 package demo
 
 import (
+	"io"
 	"net"
+	"path/filepath"
 	"testing"
 )
 
@@ -49,5 +51,70 @@ func TestThreadThatIsQueried(t *testing.T) {
 	}
 	if _ = c.Close(); a.open.Load() != 0 {
 		t.Errorf("%d threads are taken", a.open.Load())
+	}
+}
+
+// A connection that comes when a gate has closed another one is not too many, although the thread of that has not
+// read its end. One that comes when all are open is.
+func TestThreadThatHasNotNoticed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := &app{Listener: l}
+	accepted := make(chan net.Conn, ThreadCount+1)
+	go func() {
+		defer close(accepted)
+		for {
+			c, err := a.Accept()
+			if err != nil {
+				return
+			}
+			accepted <- c
+		}
+	}()
+	dial := func() net.Conn {
+		t.Helper()
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { c.Close() })
+		return c
+	}
+	first := dial()
+	threads := []net.Conn{<-accepted}
+	for range ThreadCount - 1 {
+		dial()
+		threads = append(threads, <-accepted)
+	}
+	_ = first.Close()
+	another, away := dial(), make(chan error, 1)
+	go func() {
+		_, err := another.Read(make([]byte, 1))
+		away <- err
+	}()
+	select {
+	case c := <-accepted:
+		threads = append(threads, c)
+	case err := <-away:
+		t.Fatalf("it is turned away: %v", err)
+	}
+	if n, most := a.turnedAway.Load(), a.most.Load(); n != 0 || most != ThreadCount {
+		t.Errorf("%d were turned away, of %d", n, most)
+	}
+	if n, err := dial().Read(make([]byte, 1)); err != io.EOF {
+		t.Errorf("one too many has %d bytes, %v", n, err)
+	}
+	if n, most := a.turnedAway.Load(), a.most.Load(); n != 1 || most != ThreadCount+1 {
+		t.Errorf("%d were turned away, of %d", n, most)
+	}
+	_ = l.Close()
+	for _, c := range threads {
+		_ = c.Close()
+	}
+	if n := a.open.Load(); n != 0 {
+		t.Errorf("in the end %d threads are taken", n)
 	}
 }
