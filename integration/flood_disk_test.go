@@ -114,6 +114,12 @@ func TestFullFileSystem(t *testing.T) {
 	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") == "" || !strings.Contains(body, "no room") {
 		t.Errorf("an upload of 8 MiB: %s\n%s", resp.Status, head(body))
 	}
+	eventually(t, "the log has an error", func() error {
+		if gate.lines("ERROR") == 0 {
+			return errNotYet
+		}
+		return nil
+	})
 	if n := gate.lines("ERROR"); n != 1 {
 		t.Errorf("%d errors in the log, want one", n)
 	}
@@ -164,9 +170,12 @@ func TestSpoolDirectoryGone(t *testing.T) {
 	for range 10 {
 		wantServed(t, good, 200, 100<<10, 1<<20)
 	}
-	if s := readState(t, side).Spool; !strings.Contains(s.DiskError, "no such file or directory") {
-		t.Errorf("the spool has %+v", s)
-	}
+	eventually(t, "it is known that the directory is gone", func() error {
+		if s := readState(t, side).Spool; !strings.Contains(s.DiskError, "no such file or directory") {
+			return fmt.Errorf("the spool has %+v", s)
+		}
+		return nil
+	})
 	wholeAnswer(t, before, size)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -188,8 +197,15 @@ func wantRecovered(t testing.TB, gate sluice, side site) {
 	if s := readState(t, side).Spool; s.DiskError != "" {
 		t.Errorf("the spool has %+v", s)
 	}
+	const begins, ends = `msg="temporary files cannot be written`, `msg="temporary files can be written again`
+	eventually(t, "the log says that files can be written again", func() error {
+		if !strings.Contains(gate.output.String(), ends) {
+			return errNotYet
+		}
+		return nil
+	})
 	log := gate.output.String()
-	if began, ended := strings.Count(log, `msg="temporary files cannot be written`), strings.Count(log, `msg="temporary files can be written again`); began != 1 || ended != 1 {
+	if began, ended := strings.Count(log, begins), strings.Count(log, ends); began != 1 || ended != 1 {
 		t.Errorf("the log says %d times that files cannot be written, and %d times that they can; want one of each", began, ended)
 	}
 }

@@ -60,9 +60,13 @@ func startMute(t testing.TB, be backend, stdout, stderr *os.File, args ...string
 	if err := m.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	go func() { m.ended <- m.cmd.Wait() }()
+	go func() {
+		m.ended <- m.cmd.Wait()
+		close(m.ended)
+	}()
 	t.Cleanup(func() {
 		_ = m.cmd.Process.Kill() // it has ended
+		<-m.ended                // and uses its directory no more
 		if t.Failed() {
 			t.Logf("standard error:\n%s", m.stderr)
 		}
@@ -92,10 +96,31 @@ func (m *mute) wantDrained(t testing.TB) {
 	}
 }
 
+// dropped is how many lines were dropped of the requests before.
 func (m *mute) dropped(t testing.TB) (access, errorLog uint64) {
 	t.Helper()
-	d := readState(t, m.side).Front.DroppedLines
-	return d.Access, d.Error
+	var s state
+	eventually(t, "each request has had its line", func() error { // which may come after the answer
+		if s = readState(t, m.side); s.InFlight > 0 {
+			return fmt.Errorf("%d are in flight", s.InFlight)
+		}
+		return nil
+	})
+	return s.Front.DroppedLines.Access, s.Front.DroppedLines.Error
+}
+
+// wantOnce waits for a line in the log, and fails if it is there more than once.
+func (m *mute) wantOnce(t testing.TB, text string) {
+	t.Helper()
+	eventually(t, "the log says: "+text, func() error {
+		if !strings.Contains(m.stderr.String(), text) {
+			return errNotYet
+		}
+		return nil
+	})
+	if n := strings.Count(m.stderr.String(), text); n != 1 {
+		t.Errorf("the log says %d times: %s\n%s", n, text, m.stderr)
+	}
 }
 
 // pipe returns both ends, which are closed with the test.
@@ -137,9 +162,7 @@ func TestStandardOutputStalls(t *testing.T) {
 	if access == 0 || errorLog != 0 {
 		t.Errorf("%d and %d lines dropped", access, errorLog)
 	}
-	if n := strings.Count(m.stderr.String(), "lines of the access log are dropped"); n != 1 {
-		t.Errorf("the log says %d times that lines are dropped:\n%s", n, m.stderr)
-	}
+	m.wantOnce(t, "lines of the access log are dropped")
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	for n := range 2000 - int(access) {
@@ -203,9 +226,7 @@ func TestAccessLogOnFullFileSystem(t *testing.T) {
 	if access == 0 {
 		t.Error("no lines were dropped")
 	}
-	if n := strings.Count(m.stderr.String(), "no space left on device"); n != 1 {
-		t.Errorf("the log says %d times why:\n%s", n, m.stderr)
-	}
+	m.wantOnce(t, "no space left on device")
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=16m"); err != nil {
 		t.Fatal(err)
 	}

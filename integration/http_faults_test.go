@@ -109,11 +109,17 @@ func endedIsFound(t *testing.T, s sluice) {
 	t.Helper()
 	pid := regexp.MustCompile(`\[(\d+)\] \[INFO\] Starting gunicorn`)
 	site := newSite(t, s.url)
-	for range 2 {
+	for nth := range 2 {
 		if got := site.get(t, "/hello"); got != "hello\n" {
 			t.Errorf("got %q", got)
 		}
-		running := pid.FindAllStringSubmatch(s.output.String(), -1)
+		var running [][]string
+		eventually(t, "the log says which process it is", func() error { // it may come after the answer
+			if running = pid.FindAllStringSubmatch(s.output.String(), -1); len(running) <= nth {
+				return errNotYet
+			}
+			return nil
+		})
 		last, _ := strconv.Atoi(running[len(running)-1][1])
 		if err := syscall.Kill(last, syscall.SIGTERM); err != nil {
 			t.Fatal(err)

@@ -3,7 +3,6 @@
 package integration
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -155,27 +154,35 @@ func TestLoginForAllOfASite(t *testing.T) {
 			t.Errorf("as %s: %s %q", user.name, resp.Status, head(body))
 		}
 	}
-	keys := map[string]map[string]bool{}
-	f, err := os.Open(access)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		var line struct {
-			User      string `json:"user"`
-			ClientKey string `json:"client_key"`
+	var keys map[string]map[string]bool
+	eventually(t, "the access log has all requests", func() error { // it is written in the background
+		text, err := os.ReadFile(access)
+		if err != nil {
+			return err
 		}
-		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			t.Fatal(err)
-		}
-		if line.User != "" {
-			if keys[line.User] == nil {
-				keys[line.User] = map[string]bool{}
+		keys = map[string]map[string]bool{}
+		n := 0
+		for text := range strings.Lines(string(text)) {
+			var line struct {
+				User      string `json:"user"`
+				ClientKey string `json:"client_key"`
 			}
-			keys[line.User][line.ClientKey] = true
+			if err := json.Unmarshal([]byte(text), &line); err != nil {
+				return err
+			}
+			n++
+			if line.User != "" {
+				if keys[line.User] == nil {
+					keys[line.User] = map[string]bool{}
+				}
+				keys[line.User][line.ClientKey] = true
+			}
 		}
-	}
+		if n < 9 {
+			return fmt.Errorf("%d lines", n)
+		}
+		return nil
+	})
 	jane, joe := keys["jane"], keys["joe"]
 	if len(jane) != 1 || len(joe) != 1 || jane[""] || fmt.Sprint(jane) == fmt.Sprint(joe) {
 		t.Errorf("the gate knows the users as %v", keys)

@@ -3,6 +3,7 @@ package nested
 import (
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -24,17 +25,18 @@ type schedule struct {
 	next        time.Time
 }
 
-// restFactor is the least ratio of the time without scans to the duration of a scan.
+// restFactor is the least ratio of the time without scans to the processor time of a scan. How long a
+// scan took is no measure: where others have the processors it takes long and costs nobody anything, and
+// nested requests that wait meanwhile are not found before their time-out.
 const restFactor = 20
 
 // ran records a scan. While scans find nothing, the pause grows: the clients on this machine may be a
 // proxy.
-func (p *schedule) ran(began time.Time, found bool) {
+func (p *schedule) ran(cost time.Duration, found bool) {
 	if p.pause = min(max(p.least, 2*p.pause), p.most); found {
 		p.pause = p.least
 	}
-	now := time.Now()
-	p.next = now.Add(max(p.pause, restFactor*now.Sub(began)))
+	p.next = time.Now().Add(max(p.pause, restFactor*cost))
 }
 
 // proactiveAfter is the time since the last scan after which a request that does not wait is scanned
@@ -244,16 +246,25 @@ func (f *Finder) run() {
 		}
 		began := time.Now()
 		if len(f.application) > 0 && !began.Before(f.appSchedule.next) {
-			depths, _ := f.scan(requests, f.listeners(), f.application)
+			depths, _, cost := f.costly(requests, f.application)
 			left := f.record(requests, depths, began, false)
-			f.appSchedule.ran(began, left < len(requests))
+			f.appSchedule.ran(cost, left < len(requests))
 			continue
 		}
-		depths, application := f.scan(requests, f.listeners(), nil)
+		depths, application, cost := f.costly(requests, nil)
 		f.application = application
 		left := f.record(requests, depths, began, true)
-		f.fullSchedule.ran(began, left < len(requests))
+		f.fullSchedule.ran(cost, left < len(requests))
 	}
+}
+
+// costly scans, and returns what that has taken of a processor as well.
+func (f *Finder) costly(requests []*Request, at []int) (depths, application []int, cost time.Duration) {
+	runtime.LockOSThread() // whose time it is
+	defer runtime.UnlockOSThread()
+	before := threadTime()
+	depths, application = f.scan(requests, f.listeners(), at)
+	return depths, application, threadTime() - before
 }
 
 // toScan returns the requests for a scan: those not known to be unnested, and those that others may be

@@ -112,6 +112,28 @@ func TestLooksAreShared(t *testing.T) {
 	})
 }
 
+// TestSlowLooksCostNothing has looks that take long because others have the processors: what comes after
+// one is looked at as soon as ever.
+func TestSlowLooksCostNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := New(func() []uint64 { return nil })
+		defer f.Close()
+		f.scan = func(requests []*Request, _ []uint64, _ []int) (depths, application []int) {
+			time.Sleep(200 * time.Millisecond)
+			return slices.Repeat([]int{1}, len(requests)), nil
+		}
+		for i := range 3 {
+			r, n := f.Track("127.0.0.1:4711", here), new(note)
+			r.Waits(n)
+			time.Sleep(time.Second)
+			if told := n.told(); len(told) != 1 || told[0] != 1 {
+				t.Errorf("request %d: told %v within a second, want 1 once", i, told)
+			}
+			r.End()
+		}
+	})
+}
+
 // TestWhoRunsIsToldToo has a request run that nobody knew to be nested when another one
 // is looked at.
 func TestWhoRunsIsToldToo(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"slices"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -32,6 +33,15 @@ func socketOf(conn syscall.RawConn, local, remote net.Addr) (s socket) {
 	}
 	s.unix = true
 	return s
+}
+
+// threadTime returns the processor time that this thread has used.
+func threadTime() time.Duration {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &now); err != nil {
+		return 0 // Linux has it
+	}
+	return time.Duration(now.Nano())
 }
 
 // scanProcesses is the scanFunc of Linux. What the kernel does not disclose is not found.
