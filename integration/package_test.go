@@ -179,7 +179,9 @@ func TestPackage(t *testing.T) {
 	if text := manage("--install", deb); !strings.Contains(text, "systemctl enable --now sluice") {
 		t.Errorf("whoever installs it is told\n%s", text)
 	}
-	in := func(args ...string) string { return output(t, nil, "chroot", append([]string{root}, args...)...) }
+	in := func(args ...string) string {
+		return output(t, []string{"TMPDIR=/tmp"}, "chroot", append([]string{root}, args...)...)
+	}
 	if text := in("/usr/bin/sluice", "version"); !strings.HasPrefix(text, "sluice ") || !strings.Contains(text, runtime.Version()) {
 		t.Errorf("the version is %q", text)
 	}

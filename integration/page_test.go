@@ -333,9 +333,10 @@ func TestPageWithManyRequests(t *testing.T) {
 	b.picture(t, "page-5000")
 	b.click(t, "#requests .more")
 	b.awaitText(t, "#requests .more", "Show 50")
-	// The machine may be busy with other tests: one quiet window is enough.
+	// The machine may be busy with the tests of other packages, and the length of a task includes what they take: one
+	// quiet window is enough.
 	longest := 0.0
-	for range 4 {
+	for range 8 {
 		longest = value[float64](t, b, `new Promise((done) => {
 			let longest = 0;
 			const observer = new PerformanceObserver((list) => { for (const e of list.getEntries()) longest = Math.max(longest, e.duration); });

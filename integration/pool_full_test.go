@@ -4,6 +4,7 @@ package integration
 
 import (
 	"net"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -99,7 +100,7 @@ func TestSlowStart(t *testing.T) {
 		checkLeaks(t)
 		app, stats := threaded(t, 16)
 		app.Args = append(app.Args, "--start", "1")
-		_, addr := startOnSocket(t, app)
+		addr := startSlowly(t, app)
 		got := startUnderLoad(t, backend{addr: addr, workers: 16}, 64, stats, (*load).mixed)
 		if got.MostOpen > 16 || got.TurnedAway > 0 {
 			t.Errorf("the server saw %d connections at once and turned away %d", got.MostOpen, got.TurnedAway)
@@ -109,18 +110,32 @@ func TestSlowStart(t *testing.T) {
 		checkLeaks(t)
 		app, stats := threaded(t, 16)
 		app.Args = append(app.Args, "--start", "1")
-		_, addr := startOnSocket(t, app)
+		addr := startSlowly(t, app)
 		startUnderLoad(t, backend{addr: addr, workers: 24}, 64, stats, (*load).mixed)
 	})
 	t.Run("multiplexing", func(t *testing.T) {
 		checkLeaks(t)
 		app, stats := goApp(t)
 		app.Args = append(app.Args, "--start", "1s")
-		_, addr := startOnSocket(t, app)
+		addr := startSlowly(t, app)
 		if got := startUnderLoad(t, backend{addr: addr, workers: 160}, 160, stats, (*load).reads); got.MostOpen > 144 {
 			t.Errorf("it saw %d connections at once: it is not multiplexed", got.MostOpen)
 		}
 	})
+}
+
+// startSlowly waits until the second begins that the application takes: what the machine takes to run the
+// program comes before it.
+func startSlowly(t *testing.T, app *exec.Cmd) (addr string) {
+	t.Helper()
+	p, addr := startOnSocket(t, app)
+	eventually(t, "the program runs", func() error {
+		if !strings.Contains(p.output.String(), "starting") {
+			return errNotYet
+		}
+		return nil
+	})
+	return addr
 }
 
 // startUnderLoad has callers wait for the application, and checks their answers.

@@ -282,7 +282,7 @@ func (l *load) reads(caller, i int) question {
 	return l.once([]string{http.MethodGet, http.MethodHead}[i%2], nil, (caller*7+i*3)%10)
 }
 
-// longReads are at the application together, however slow the machine.
+// longReads take so long that many are at the application together.
 func (l *load) longReads(_, i int) question {
 	return l.once([]string{http.MethodGet, http.MethodHead}[i%2], nil, 300)
 }

@@ -33,10 +33,27 @@ func TestGoIsMultiplexed(t *testing.T) {
 		t.Run(string(mode), func(t *testing.T) {
 			checkLeaks(t)
 			be, stats := startGoApp(t, tc.callers)
-			cfg := be.config()
+			cfg := be.plainConfig()
 			cfg.Multiplex = mode
 			url, b := serveBridge(t, cfg)
 			l := newLoad(t, url)
+			// As many as there are callers are in the application at once, however slow the machine.
+			polls := make([]<-chan outcome, tc.callers)
+			for i := range polls {
+				polls[i] = l.background(t, t.Context(), fmt.Sprintf("/poll?t=poll-%d", i))
+			}
+			eventually(t, "all polls wait in the application", func() error {
+				if got := countersOf(t, stats); got.Waiting != tc.callers {
+					return fmt.Errorf("%+v, %+v", got, b.Snapshot().Pool.Instances[0])
+				}
+				return nil
+			})
+			if err := syscall.Kill(be.process.Process.Pid, syscall.SIGUSR1); err != nil {
+				t.Fatal(err)
+			}
+			for i, poll := range polls {
+				within(t, "a poll", poll).want(t, fmt.Sprintf("poll-%d", i))
+			}
 			l.callers(t, tc.callers, func(caller, i int) question { return tc.ask(l, caller, i) }, func() { pause(t, lasting(1500*time.Millisecond, 20*time.Second)) })
 			l.wantAllRight(t)
 			l.wantRunOnce(t)
@@ -82,36 +99,48 @@ func TestUnreadBodyHoldsUpNobody(t *testing.T) {
 
 // Ten thousand long-polls wait in one application at once, over a few connections,
 // and each gets its own answer. The clients have no sockets: the process may open
-// 20,000 files, and this is about the other side.
+// 20,000 files, and this is about the other side. The first of them have the bridge find
+// out that the application multiplexes: nobody waits for that for longer than two seconds,
+// which ten thousand at once may take of a busy machine.
 func TestTenThousandPolls(t *testing.T) {
-	const polls, most = 10_000, 136
+	const polls, first, most = 10_000, 160, 136
 	checkLeaks(t)
 	be, stats := startGoApp(t, polls+most)
 	_, b := serveBridge(t, be.plainConfig())
 
 	answers := make([]pollAnswer, polls)
 	var ready, answered sync.WaitGroup
-	begin := make(chan struct{})
+	begin, beginOthers := make(chan struct{}), make(chan struct{})
 	ready.Add(polls)
 	for i := range answers {
 		r := pollRequest(t, fmt.Sprintf("/poll?t=poll-%d", i))
 		answers[i].header = make(http.Header)
 		answered.Go(func() {
 			ready.Done()
-			<-begin
+			if i < first {
+				<-begin
+			} else {
+				<-beginOthers
+			}
 			answers[i].from(b, r)
 		})
 	}
 	ready.Wait()
 	before := memory()
 	started := time.Now()
+	awaitPolls := func(n int) {
+		t.Helper()
+		eventually(t, fmt.Sprintf("%d polls wait in the application", n), func() error {
+			if got := countersOf(t, stats); got.Waiting != n {
+				return fmt.Errorf("%+v, %+v", got, b.Snapshot().Pool.Instances[0])
+			}
+			return nil
+		})
+	}
 	close(begin)
-	eventually(t, "all polls wait in the application", func() error {
-		if got := countersOf(t, stats); got.Waiting != polls {
-			return fmt.Errorf("%+v, %+v", got, b.Snapshot().Pool.Instances[0])
-		}
-		return nil
-	})
+	awaitPolls(first)
+	close(beginOthers)
+	awaitPolls(polls)
 	took := time.Since(started)
 	each := (memory() - before) / polls
 	got := countersOf(t, stats)

@@ -63,11 +63,12 @@ func TestRestartsTogether(t *testing.T) {
 	}
 }
 
-// An application that was given up is started by a restart: somebody has mended it.
+// An application that was given up is started by a restart: somebody has mended it. It is asked whether it is ready:
+// without that, one that takes more than 300 ms to end counts as started.
 func TestRestartOfOneThatWasGivenUp(t *testing.T) {
 	t.Parallel()
 	broken := filepath.Join(socketDir(t), "broken")
-	g := startProcesses(t, account{}, troubled(t, "--broken", broken), "--command-spawn-budget", "1 per 1h")
+	g := startProcesses(t, account{}, troubled(t, "--broken", broken), "--command-spawn-budget", "1 per 1h", "--command-ready", "/ready")
 	pid := g.app.pidOf(t, "/pid")
 	write(t, broken, "")
 	kill(t, pid)

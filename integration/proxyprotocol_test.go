@@ -143,6 +143,7 @@ defaults
 	timeout connect 5s
 	timeout client 30s
 	timeout server 30s
+	timeout check 30s
 frontend in
 	bind %s
 	default_backend gate

@@ -5,8 +5,8 @@ once, unread. That is what threaded Python servers did for long: their clients s
 A connection keeps its thread while it is open, used or not, and for --cleanup seconds after it was closed. A thread
 notices after --notice seconds that its client has closed the connection, as on a machine that is busy.
 
-The listening socket is file descriptor 0; nothing happens before --start seconds have passed. Whoever connects to
---stats is sent the counters, as JSON.
+The listening socket is file descriptor 0. With --start, "starting" is printed, and nothing happens before so many seconds
+have passed. Whoever connects to --stats is sent the counters, as JSON.
 
     /hello                  "hello\n"
     /once?t=&ledger=&ms=    adds t to the file ledger as soon as the parameters are complete, reads the body, waits
@@ -320,7 +320,9 @@ def main():
     options.add_argument("--start", type=float, default=0)
     options.add_argument("--stats", required=True)
     options = options.parse_args()
-    time.sleep(options.start)
+    if options.start:
+        print("starting", flush=True)
+        time.sleep(options.start)
     threads = Threads(options.threads, options.cleanup, options.notice)
     if os.path.exists(options.stats):  # of an earlier run, which was killed
         os.unlink(options.stats)

@@ -8,8 +8,9 @@
 //	/unread?ms=           waits ms milliseconds, and does not read the body
 //	/poll?t=              answers t when SIGUSR1 comes: a long-poll
 //
-// The listening socket is file descriptor 0; nothing happens before --start has
-// passed. Whoever connects to --stats is sent the counters, as JSON.
+// The listening socket is file descriptor 0. With --start, "starting" is printed, and
+// nothing happens before that time has passed. Whoever connects to --stats is sent the
+// counters, as JSON.
 package main
 
 import (
@@ -34,7 +35,10 @@ func main() {
 	stats := flag.String("stats", "", "unix socket that tells the counters")
 	start := flag.Duration("start", 0, "how long to do nothing at first")
 	flag.Parse()
-	time.Sleep(*start)
+	if *start > 0 {
+		fmt.Println("starting")
+		time.Sleep(*start)
+	}
 	if err := serve(*stats); err != nil {
 		fmt.Fprintln(os.Stderr, "goapp:", err)
 		os.Exit(1)
