@@ -149,7 +149,7 @@ func TestProgramsSayWhatTheyLike(t *testing.T) {
 			}
 		}
 	}
-	wantContains(t, g.output.String(), "is no field name")
+	g.logs(t, "is no field name")
 }
 
 // A local redirect leads to another script, to a static file, to nothing that is hidden, and
@@ -250,7 +250,7 @@ func TestSendfileByNginx(t *testing.T) {
 			}
 		}
 	}
-	wantContains(t, stranger.output.String(), "no directory is listed for that")
+	stranger.logs(t, "no directory is listed for that")
 	if n := strings.Count(stranger.output.String(), "level=WARN msg=\"the application asks for a file"); n != 1 {
 		t.Errorf("the log tells of it %d times", n)
 	}

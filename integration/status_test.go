@@ -5,7 +5,6 @@ package integration
 import (
 	"encoding/json"
 	"errors"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -50,8 +49,15 @@ func runStatus(t *testing.T, args ...string) (out string, exit int) {
 func TestStatusForScripts(t *testing.T) {
 	s := startSlowPHP(t)
 	addr := strings.TrimPrefix(s.status, "http://")
-	out, exit := runStatus(t, addr)
-	for _, want := range []string{"healthy", "All is well.", "workers ", "busy 0/4", "GET any /index.php", " up "} {
+	var out string
+	var exit int
+	eventually(t, "PHP has ended the request", func() error { // whose answer may be whole before
+		if out, exit = runStatus(t, addr); !strings.Contains(out, "busy 0/4") {
+			return errors.New(out)
+		}
+		return nil
+	})
+	for _, want := range []string{"healthy", "All is well.", "workers ", "GET any /index.php", " up "} {
 		if !strings.Contains(out, want) {
 			t.Errorf("no %q in\n%s", want, out)
 		}
@@ -85,7 +91,7 @@ func TestStatusOfTrouble(t *testing.T) {
 	if out, exit := runStatus(t, "--once", addr); exit != 1 || !strings.Contains(out, "degraded") || !strings.Contains(out, "The application cannot be connected to at "+dead+" (") {
 		t.Errorf("exit status %d: %s", exit, out)
 	}
-	if out, exit := runStatus(t, "--wait", "ready", "--timeout", "300ms", addr); exit != 1 || !strings.Contains(out, "not ready after 300ms: "+dead+" is down") {
+	if out, exit := runStatus(t, "--wait", "ready", "--timeout", "2s", addr); exit != 1 || !strings.Contains(out, "not ready after 2s: "+dead+" is down") {
 		t.Errorf("exit status %d: %s", exit, out)
 	}
 	s.signal(t, syscall.SIGTERM)
@@ -95,19 +101,14 @@ func TestStatusOfTrouble(t *testing.T) {
 	if out, exit := runStatus(t, addr); exit != 2 || !strings.Contains(out, "connection refused (does \"sluice serve\" run, with --status "+addr+"?)") {
 		t.Errorf("exit status %d: %s", exit, out)
 	}
-	if out, exit := runStatus(t, "--wait", "ready", "--timeout", "300ms", addr); exit != 2 || !strings.Contains(out, "connection refused") {
+	if out, exit := runStatus(t, "--wait", "ready", "--timeout", "1s", addr); exit != 2 || !strings.Contains(out, "connection refused") {
 		t.Errorf("exit status %d: %s", exit, out)
 	}
 }
 
 // A deployment waits for a gate that does not listen yet.
 func TestStatusWaits(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().String()
-	l.Close()
+	addr := freeAddress(t)
 	wait := start(t, exec.Command(sluiceBinary(), "status", "--wait", "ready", addr))
 	_, app := startSaying(t, nil)
 	startSluice(t, "--backend", app, "--status", addr)

@@ -268,6 +268,14 @@ func TestSpawnFails(t *testing.T) {
 func TestDescendantInASessionOfItsOwn(t *testing.T) {
 	p := startProcess(t, "setsid sleep 30 & exec sleep 60", supervise.Config{})
 	group := p.pid()
+	eventually(t, "its child has left the group", func() error {
+		for _, kid := range children(t, group) {
+			if of, ok := stat(kid); ok && of == kid {
+				return nil
+			}
+		}
+		return errNotYet
+	})
 	begun := time.Now()
 	if err := p.Close(); err != nil {
 		t.Fatal(err)

@@ -29,6 +29,12 @@ func TestSluiceIsKilled(t *testing.T) {
 		_ = syscall.Kill(left, syscall.SIGKILL)
 		_ = syscall.Kill(-leader, syscall.SIGKILL)
 	})
+	eventually(t, "one has left the group", func() error {
+		if group, _ := stat(left); group != left {
+			return errNotYet
+		}
+		return nil
+	})
 	// A stranger's directory, and one whose owner lives.
 	stranger := filepath.Join(dir, "sluice-stranger")
 	if err := os.Mkdir(stranger, 0o700); err != nil {

@@ -321,13 +321,17 @@ func TestDrainOfHTTP2(t *testing.T) {
 // An answer that the application has cut is RST_STREAM in HTTP/2, and a connection without
 // close_notify in HTTP/1.0: both are errors for the client. Others on the connection go on.
 func TestTruncatedOverTLS(t *testing.T) {
+	cut := make(chan struct{}, 2) // not before the client has the header: what comes at once is a 502
 	_, addr := startSaying(t, map[string]says.Answer{
-		"":     {Parts: []string{"Content-Type: text/plain\r\n\r\n", "hello"}, Pause: 30 * time.Millisecond, HangUp: true},
+		"":     {Parts: []string{"Content-Type: text/plain\r\n\r\n", "hello"}, Next: cut, HangUp: true},
 		"next": says.Text("X-A: b\n\nnext"),
 	})
 	gate, ca, _ := startSecure(t, "--backend", addr, "--workers", "4", "--multiplex", "off")
 	s := ca.secureSite(t, gate.secureAddress(t), "localhost", true)
-	if resp, body, err := s.try(s.request(t, http.MethodGet, "/", nil)); err == nil || !strings.Contains(err.Error(), "stream error") {
+	resp := s.open(t, t.Context(), "/")
+	defer resp.Body.Close()
+	cut <- struct{}{}
+	if body, err := io.ReadAll(resp.Body); resp.StatusCode != http.StatusOK || err == nil || !strings.Contains(err.Error(), "stream error") {
 		t.Errorf("HTTP/2: %v %q, %v", resp, body, err)
 	}
 	if got := s.get(t, "/next"); got != "next" {
@@ -342,7 +346,12 @@ func TestTruncatedOverTLS(t *testing.T) {
 	if _, err := io.WriteString(c, "GET / HTTP/1.0\r\nHost: localhost\r\n\r\n"); err != nil {
 		t.Fatal(err)
 	}
-	if text, err := io.ReadAll(c); err == nil {
+	resp, err = http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("HTTP/1.0: %v, %v", resp, err)
+	}
+	cut <- struct{}{}
+	if text, err := io.ReadAll(resp.Body); err == nil {
 		t.Errorf("HTTP/1.0: %q looks complete", text)
 	}
 }

@@ -4,6 +4,7 @@ package integration
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,7 +84,7 @@ func (g *upgrading) processes(t testing.TB) (pids []int) {
 	return processesWith(t, g.file)
 }
 
-// processesWith are those that have an argument.
+// processesWith are those that have an argument, the oldest first.
 func processesWith(t testing.TB, argument string) (pids []int) {
 	t.Helper()
 	entries, err := os.ReadDir("/proc")
@@ -100,8 +101,23 @@ func processesWith(t testing.TB, argument string) (pids []int) {
 			pids = append(pids, pid)
 		}
 	}
-	slices.Sort(pids)
+	began := make(map[int]int) // ids are used again: the order is that of their beginnings
+	for _, pid := range pids {
+		began[pid] = beginning(pid)
+	}
+	slices.SortFunc(pids, func(a, b int) int { return cmp.Or(began[a]-began[b], a-b) })
 	return pids
+}
+
+// beginning is when a process began, in ticks since the boot; 0 if it has ended.
+func beginning(pid int) int {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+	if len(fields) < 20 {
+		return 0
+	}
+	ticks, _ := strconv.Atoi(fields[19]) // the 22nd, and the second field may have spaces
+	return ticks
 }
 
 // upgrade has the process replaced, and returns what "sluice upgrade" says.

@@ -4,6 +4,7 @@ package caddy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -125,4 +126,10 @@ func TestSpawnBudgetEvent(t *testing.T) {
 	if re := s.get("/"); re.status != 503 || re.header.Get("Retry-After") == "" {
 		t.Errorf("%+v", re)
 	}
+	eventually(t, func() error { // or the next test's log has it
+		if len(s.logged("the command has ended", "/bin/sleep")) == 0 {
+			return errors.New("the log does not say that the command has ended")
+		}
+		return nil
+	})
 }

@@ -16,6 +16,7 @@ import (
 type Answer struct {
 	Parts  []string      // of STDOUT, each a record; an empty one is an empty record
 	Pause  time.Duration // before each part but the first
+	Next   chan struct{} // received from before each part but the first; nil: nothing is waited for
 	Late   time.Duration // between STDOUT's end and END_REQUEST
 	HangUp bool          // the connection is closed instead of END_REQUEST
 }
@@ -102,7 +103,7 @@ func (a *App) serve(c net.Conn) {
 // say sends an answer, and reports whether the connection is used again.
 func (a *App) say(c net.Conn, id uint16, answer Answer) bool {
 	for i, part := range answer.Parts {
-		if i > 0 && !a.pause(answer.Pause) {
+		if i > 0 && !(a.pause(answer.Pause) && a.await(answer.Next)) {
 			return false
 		}
 		record := fcgi.AppendStreamEnd(nil, fcgi.TypeStdout, id)
@@ -126,6 +127,19 @@ func (a *App) pause(d time.Duration) bool {
 	defer t.Stop()
 	select {
 	case <-t.C:
+		return true
+	case <-a.over:
+		return false
+	}
+}
+
+// await waits for the test to go on, and returns false if Close was called.
+func (a *App) await(next <-chan struct{}) bool {
+	if next == nil {
+		return true
+	}
+	select {
+	case <-next:
 		return true
 	case <-a.over:
 		return false
