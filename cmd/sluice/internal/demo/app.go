@@ -13,8 +13,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -178,8 +176,8 @@ func hasEnded(c net.Conn) (ended bool) {
 		return false
 	}
 	err = raw.Control(func(fd uintptr) {
-		n, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		ended = n == 0 && err == nil || errors.Is(err, unix.ECONNRESET)
+		n, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK)
+		ended = n == 0 && err == nil || errors.Is(err, syscall.ECONNRESET)
 	})
 	return ended && err == nil
 }
