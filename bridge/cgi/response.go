@@ -82,8 +82,8 @@ func emptyLine(b []byte) int {
 
 // ParseResponse parses a CGI header, up to and including its empty line, and adds its fields to
 // h. A field that can occur only once (Content-Type, ETag, ...) replaces the one in h. Not added
-// are Status, the Content-Length of a 204, a 205 and a chunked body, and the fields of the
-// connection: Connection and those it names, HTTP2-Settings, Keep-Alive, Proxy-Authenticate,
+// are Status, the Content-Length of an interim header, a 204, a 205 and a chunked body, and the fields of
+// the connection: Connection and those it names, HTTP2-Settings, Keep-Alive, Proxy-Authenticate,
 // Proxy-Authentication-Info, Proxy-Authorization, Proxy-Connection, TE, Trailer,
 // Transfer-Encoding, Upgrade.
 //
@@ -367,7 +367,8 @@ func (p *responseParser) warn(format string, args ...any) {
 // response returns the result, after the last line.
 func (p *responseParser) response() Response {
 	removeNamed(p.header, p.connection)
-	if p.chunked || p.status == http.StatusNoContent || p.status == http.StatusResetContent {
+	interim := p.status != 0 && p.status < http.StatusOK
+	if p.chunked || interim || p.status == http.StatusNoContent || p.status == http.StatusResetContent {
 		p.length = -1 // RFC 9112 section 6.3, RFC 9110 section 8.6
 		delete(p.header, "Content-Length")
 	}
@@ -388,11 +389,14 @@ func (p *responseParser) response() Response {
 	return r
 }
 
-// removeNamed removes the fields that Connection names (RFC 9110 section 7.6.1).
+// removeNamed removes the fields that Connection names (RFC 9110 section 7.6.1). Content-Length stays,
+// whatever Connection says: the client must learn where the answer ends.
 func removeNamed(h http.Header, connection []string) {
 	for _, line := range connection {
 		for name := range strings.SplitSeq(line, ",") {
-			h.Del(strings.Trim(name, " \t"))
+			if name = strings.Trim(name, " \t"); !strings.EqualFold(name, "Content-Length") {
+				h.Del(name)
+			}
 		}
 	}
 }

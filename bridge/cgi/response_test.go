@@ -116,6 +116,8 @@ func TestParseResponse(t *testing.T) {
 		{"length of a 205", "Status: 205\nContent-Length: 17\n\n", ok(205), http.Header{}},
 		{"length of a 304", "Status: 304\nContent-Length: 17\n\n", Response{Status: 304, ContentLength: 17}, http.Header{"Content-Length": {"17"}}},
 		{"length of a 204", "Status: 204\nContent-Length: 17\n\n", ok(204), http.Header{}},
+		{"length of an interim header", "Status: 103\nContent-Length: 17\n\n", ok(103), http.Header{}},
+		{"length, named", "Connection: close, content-length\nContent-Length: 17\n\n", Response{Status: 200, ContentLength: 17}, http.Header{"Content-Length": {"17"}}},
 
 		{"hop by hop", "Connection: close, X-Hop\nX-Hop: 1\nKeep-Alive: 1\nProxy-Connection: 1\nTE: 1\nTrailer: 1\nTransfer-Encoding: identity\nUpgrade: x\nX-A: b\n\n", ok(200), http.Header{"X-A": {"b"}}},
 		{"named before", "X-Hop: 1\nConnection: x-hop\nConnection: x-b\nX-B: 1\n\n", ok(200), http.Header{}},

@@ -206,6 +206,10 @@ func (r *rig) answer(w http.ResponseWriter, req *http.Request) {
 		h.Set("Content-Type", "text/html")
 		h.Set("Content-Length", strconv.Itoa(2*n))
 		_, _ = w.Write(noise(n))
+	case "/named":
+		h.Set("Connection", "Content-Length")
+		h.Set("Content-Length", "5")
+		_, _ = io.WriteString(w, "whole")
 	case "/redirect":
 		h.Set("Location", "/echo?followed")
 	default:

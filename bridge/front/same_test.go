@@ -34,6 +34,7 @@ var conversations = []string{
 	"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n|hello",
 	"PUT /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n",
 	"GET /status?n=204 HTTP/1.1\r\nHost: a\r\n\r\nGET /status?n=304 HTTP/1.1\r\nHost: a\r\n\r\nGET /status?n=599 HTTP/1.1\r\nHost: a\r\n\r\n",
+	"GET /named HTTP/1.1\r\nHost: a\r\n\r\nGET /echo HTTP/1.1\r\nHost: a\r\n\r\n",
 	"GET /cut HTTP/1.1\r\nHost: a\r\n\r\n",
 	"GET /cut HTTP/1.0\r\n\r\n",
 	"GET /redirect HTTP/1.1\r\nHost: a\r\n\r\nGET /echo HTTP/1.1\r\nHost: a\r\n\r\n",
