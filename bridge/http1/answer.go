@@ -217,6 +217,7 @@ func (d *Decoder) field(name, value []byte) error {
 			key, text, _ := strings.Cut(strings.Trim(param, " \t"), "=")
 			if seconds, err := strconv.ParseUint(text, 10, 31); err == nil && strings.EqualFold(key, "timeout") {
 				d.keepFor = time.Duration(seconds) * time.Second
+				d.close = d.close || seconds == 0 // less than a second, as Node rounds it
 			}
 		}
 	}

@@ -78,6 +78,7 @@ func TestAnswer(t *testing.T) {
 		"too long":               {get, ok + "Content-Length: 5\r\n\r\nhello!", "hello", `kept, rest "!"`},
 		"connection: close":      {get, ok + "Content-Length: 5\r\nConnection: foo, Close\r\n\r\nhello", "hello", "close"},
 		"keep-alive":             {get, ok + "Content-Length: 5\r\nConnection: keep-alive\r\nKeep-Alive: max=3, timeout=7\r\n\r\nhello", "hello", "kept 7s"},
+		"kept for no time":       {get, ok + "Content-Length: 5\r\nKeep-Alive: timeout=0\r\n\r\nhello", "hello", "close"},
 		"chunks":                 {get, ok + "Transfer-Encoding: Chunked\r\n\r\n5\r\nhello\r\nA;x=\"y\"\r\n0123456789\r\n0\r\n\r\n", "hello0123456789", "kept"},
 		"a trailer":              {get, ok + "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n00\r\nA: b\r\nC: d\r\n\r\nHTTP", "x", `kept, rest "HTTP"`},
 		"no last chunk":          {get, ok + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", "hello", "truncated"},
