@@ -80,13 +80,23 @@ func (p *prober) identify() error {
 	} {
 		said := p.ask(q.request)
 		switch {
-		case bytes.HasPrefix(said, []byte("HTTP/")), bytes.HasPrefix(said, []byte("Status:")):
+		case bytes.HasPrefix(said, []byte("HTTP/")), q.speaks != "HTTP" && isCGIHeader(said):
 			return p.protocol(q.speaks, said)
 		case len(said) > 0 && said[0] != 1:
 			return p.protocol(protocolOf(said), said)
 		}
 	}
 	return nil
+}
+
+// isCGIHeader reports whether an answer begins with a field that the header of a CGI program has.
+func isCGIHeader(said []byte) bool {
+	name, _, _ := strings.Cut(string(said[:min(len(said), 16)]), ":")
+	switch strings.ToLower(name) {
+	case "status", "content-type", "location":
+		return true
+	}
+	return false
 }
 
 // ask sends request and returns the first bytes of the answer.

@@ -61,6 +61,7 @@ func TestUnusable(t *testing.T) {
 		{"a short answer", says("-ERR\r\n"), "", `"-ERR"`, 0},
 		{"SCGI", saysTo("", "Status: 200 OK\r\n\r\n"), "", "it does not speak FastCGI", 0},
 		{"SCGI, which closes on FastCGI", saysTo("3", "Status: 200 OK\r\n\r\n"), "SCGI", "serve it with --backend scgi://app, and its threads or processes as --workers", 200*time.Millisecond + 2*threadDelay},
+		{"SCGI, with a type first", saysTo("3", "Content-type: text/html\r\n\r\n"), "SCGI", "serve it with --backend scgi://app, and", 200*time.Millisecond + 2*threadDelay},
 		{"uwsgi, which closes on FastCGI", saysTo("\x00", "HTTP/1.1 200 OK\r\n\r\n"), "uwsgi", "serve it with --backend uwsgi://app, and", 200*time.Millisecond + 3*threadDelay},
 		{"full", fcgitest.AcceptThenClose, "-", "the connection was closed before an answer came: its workers may all be taken", 200*time.Millisecond + 3*threadDelay},
 		{"silent", fcgitest.SilentForever, "-", "GET / takes more than 5s, then choose another --path", firstTimeout + 4*threadDelay},
