@@ -133,3 +133,19 @@ func TestTransportBehindAReverseProxy(t *testing.T) {
 		}
 	})
 }
+
+// What a proxy has made of the URL is what the application is asked for, in HTTP as well.
+func TestTransportOfARewrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHTTPRig(t, Config{}, httpAnswers(func(r *http.Request, _ string) []string { return []string{sized(r.RequestURI)} }))
+		proxy := &httputil.ReverseProxy{
+			Transport: &Transport{Handler: r.b},
+			Rewrite:   func(p *httputil.ProxyRequest) { p.SetURL(&url.URL{Scheme: "http", Host: "app.test", Path: "/base"}) },
+		}
+		w := httptest.NewRecorder()
+		proxy.ServeHTTP(w, httptest.NewRequest("GET", "/a%2Fb?c", nil))
+		if got := w.Body.String(); w.Code != 200 || got != "/base/a%2Fb?c" {
+			t.Errorf("%d, asked for %q", w.Code, got)
+		}
+	})
+}

@@ -47,12 +47,23 @@ func (m *Mapper) HTTP(dst *http1.Request, r *http.Request, c *Client, contentLen
 	return b.err
 }
 
-// target returns where r leads to as an application is asked for it.
+// target returns where r leads to as an application is asked for it. If a handler in front has changed
+// the URL, that is what counts, as it does for what is hidden and for whom an authorizer lets pass.
 func (at *place) target(r *http.Request) string {
-	if !at.rewritten {
-		return cleanTarget(r, at.path)
+	switch u := r.URL; {
+	case at.rewritten:
+		return (&url.URL{Path: at.path, RawQuery: at.query}).RequestURI()
+	case (at.path == u.Path || u.Path == "") && !isTargetOf(u, requestURI(r)):
+		return (&url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: printable(u.RawQuery), ForceQuery: u.ForceQuery}).RequestURI()
 	}
-	return (&url.URL{Path: at.path, RawQuery: at.query}).RequestURI()
+	return cleanTarget(r, at.path)
+}
+
+// isTargetOf reports whether uri, a path and query as a client has written them, leads to u.
+func isTargetOf(u *url.URL, uri string) bool {
+	p, query, _ := strings.Cut(uri, "?")
+	p, err := url.PathUnescape(p)
+	return err == nil && p == or(u.Path, "/") && query == u.RawQuery
 }
 
 // cleanTarget returns the path and query of r, for which CleanPath has returned p, without dot

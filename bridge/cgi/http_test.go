@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -78,6 +79,38 @@ func TestHTTP(t *testing.T) {
 	} {
 		if got := message(t, c.cfg, c.r, c.change); got != c.want {
 			t.Errorf("%s:\n%s\nwant:\n%s", name, got, c.want)
+		}
+	}
+}
+
+// A handler in front has led the request elsewhere: the application is asked for what was looked at.
+func TestHTTPRewrittenInFront(t *testing.T) {
+	hide := Config{Hide: []string{"/secret"}}
+	for _, c := range []struct {
+		cfg        Config
+		asked, now string
+		want       string
+	}{
+		{Config{}, "/old/x?a", "/new?b", "GET /new?b"},
+		{Config{}, "/app/x%2Fy?a=%20", "/x%2Fy?a=%20", "GET /x%2Fy?a=%20"},
+		{Config{}, "/x?a", "/x?b", "GET /x?b"},
+		{Config{}, "/x", "/x?", "GET /x"},
+		{Config{}, "/app", "", "GET /"},
+		{Config{}, "/a/../b", "/c", "GET /c"},
+		{Config{}, "/a", "/c/../b%20", "GET /b%20"},
+		{hide, "/secret", "/c", "GET /c"},
+		{hide, "/c", "/secret", `cgi: request refused with 404: path "/secret" is hidden`},
+		{Config{}, "http://example.org?a", "http://example.org?a", "GET /?a"},
+		{Config{}, "/%41%2f", "/A/", "GET /%41%2f"}, // the same, as the client has written it
+	} {
+		r := asked(c.asked)
+		u, err := url.Parse(c.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.URL = u
+		if got, _, _ := strings.Cut(message(t, c.cfg, r, nil), " example.org"); got != c.want {
+			t.Errorf("%s, now %s: %s, want %s", c.asked, c.now, got, c.want)
 		}
 	}
 }

@@ -68,6 +68,28 @@ func TestHTTP(t *testing.T) {
 	}
 }
 
+// An application that speaks HTTP is asked for what Caddy's directives have made of the request.
+func TestHTTPRewrite(t *testing.T) {
+	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.RequestURI) }))
+	defer app.Close()
+	s := start(t, fmt.Sprintf(`
+		handle_path /app/* {
+			sluice %[1]s
+		}
+		handle {
+			rewrite /old* /new?b=1
+			sluice %[1]s {
+				hide /secret
+			}
+		}`, app.URL))
+	for path, want := range map[string]string{"/app/x%2Fy?a=1": "/x%2Fy?a=1", "/old/page?a=1": "/new?b=1", "/%78//y?": "/%78//y?"} {
+		s.want(s.get(path), 200, want)
+	}
+	if re := s.get("/secret"); re.status != 404 {
+		t.Errorf("what is hidden: %+v", re)
+	}
+}
+
 // A WebSocket goes through Caddy, and ends when its site is gone.
 func TestWebSocket(t *testing.T) {
 	app := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
