@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/textproto"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -98,7 +99,7 @@ func (m *Mapper) AuthorizerHTTP(dst *http1.Request, r *http.Request, c *Client, 
 	if len(fields) > 0 {
 		r = withFields(r, fields)
 	}
-	uri := cleanTarget(r, p)
+	uri := askedTarget(r, p)
 	dst.Method, dst.Target = http.MethodGet, or(target, uri)
 	b := httpBuilder{mapper: m, dst: dst}
 	b.header(r, c)
@@ -117,6 +118,21 @@ func (m *Mapper) AuthorizerHTTP(dst *http1.Request, r *http.Request, c *Client, 
 	b.put("X-Original-URI", uri)
 	b.put("X-Original-URL", c.Scheme+"://"+dst.Host+uri)
 	return b.err
+}
+
+// askedTarget returns the path and query that the client of r has asked for, for which CleanPath has
+// returned p, without dot segments. It is the same whether a handler in front has changed the URL or not: a
+// prefix that it has cut off is there in both cases, or "/app/x/../admin" would be asked about as "/admin".
+func askedTarget(r *http.Request, p string) string {
+	uri := requestURI(r)
+	if isTargetOf(r.URL, uri) {
+		return cleanTarget(r, p)
+	}
+	asked, query, _ := strings.Cut(uri, "?")
+	if asked, err := url.PathUnescape(asked); err == nil && hasDotSegment(asked) {
+		return (&url.URL{Path: withoutDots(asked), RawQuery: query}).RequestURI()
+	}
+	return uri
 }
 
 // notAsked are fields that an authorizer does not get from a client: Sluice writes them itself, or

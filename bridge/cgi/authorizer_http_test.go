@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -56,6 +57,28 @@ func TestAuthorizerHTTP(t *testing.T) {
 	}
 	if got := question(t, Config{}, asked("/a?b"), ""); got != "GET /a?b example.org"+about {
 		t.Errorf("without a target of its own:\n%s", got)
+	}
+}
+
+// An authorizer is asked about what the client has asked for, whatever a handler in front has made of it, and
+// dot segments change nothing about that.
+func TestAuthorizerHTTPRewrittenInFront(t *testing.T) {
+	for _, c := range []struct{ asked, now, want string }{
+		{"/app/admin?q", "/admin?q", "/app/admin?q"},
+		{"/app/x/../admin?q", "/x/../admin?q", "/app/admin?q"},
+		{"/app/x/%2e%2e/a%20b/", "/x/../a%20b/", "/app/a%20b/"},
+		{"/old/./x?q", "/index.php?x", "/old/x?q"},
+		{"/app/a%2Fb", "/a%2Fb", "/app/a%2Fb"},
+	} {
+		r := asked(c.asked)
+		u, err := url.Parse(c.now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.URL = u
+		if got := question(t, Config{}, r, "/auth"); !strings.Contains(got, "\nX-Original-URI: "+c.want+"\n") {
+			t.Errorf("%s, now %s:\n%s\nwant %s", c.asked, c.now, got, c.want)
+		}
 	}
 }
 
