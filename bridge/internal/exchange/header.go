@@ -183,8 +183,8 @@ func (x *Exchange) parseHeader(block []byte) (cgi.Response, error) {
 // said something, and has as long as before to go on.
 func (x *Exchange) interim() {
 	x.interimAt = x.driver.Now()
-	if x.resp.Status != http.StatusEarlyHints || x.client.HTTP10() || x.asking {
-		return
+	if x.resp.Status != http.StatusEarlyHints || x.client.HTTP10() || x.asking || x.continues() {
+		return // in a stream that goes on, the client would take it for content
 	}
 	x.dropSendfile()
 	x.client.Interim(x.resp.Status, x.Said)
