@@ -235,7 +235,7 @@ var errIdleTimeout = errors.New("the application has ended a kept connection wit
 // section 15.5.9). The request is sent once more, on a new connection.
 func (x *Exchange) saysIdle() bool {
 	return x.resp.Status == http.StatusRequestTimeout && x.Out.Reused && !x.replayed && x.replayable() &&
-		idempotent(x.client.Method()) && x.app.Codec().TakesHTTP()
+		x.repeatable() && x.app.Codec().TakesHTTP()
 }
 
 // follow follows a local redirect. One with a body is the client's.
