@@ -100,6 +100,9 @@ func (c *call) discardBody() {
 	if c.x.Out.Aborted || !c.unread() {
 		return
 	}
+	if c.sentFile && c.source == nil {
+		return // net/http has read what there was before it sent the header, or ends the connection
+	}
 	rc := http.NewResponseController(c.w)
 	if c.handedOver {
 		if c.original.Header.Get("Expect") != "" {
