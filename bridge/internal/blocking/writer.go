@@ -15,7 +15,7 @@ type clientWriter struct {
 	loaded  func() (inUse, waiting int)
 	cut     atomic.Bool
 
-	extended time.Time // when the client was last given its time
+	extended time.Time // when the client was last given its time; zero: it has no deadline of ours
 }
 
 // extendShare is by which part of its time the client may be given less.
@@ -51,6 +51,12 @@ func (c *clientWriter) flush() error {
 	return nil
 }
 
+// lift puts back the deadline that the server has for the answer, or none.
+func (c *clientWriter) lift() {
+	c.extended = time.Time{}
+	_ = c.rc.SetWriteDeadline(c.limit) // unsupported: then there was none
+}
+
 // Cut implements spool.Cutter: the answer had to make room, and a Write to the client
 // that is under way ends.
 func (c *clientWriter) Cut() {
@@ -71,6 +77,6 @@ func (c *clientWriter) Pressing() bool {
 // has left.
 func (c *clientWriter) done(err error) {
 	if err == nil {
-		_ = c.rc.SetWriteDeadline(c.limit)
+		c.lift()
 	}
 }
