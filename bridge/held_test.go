@@ -29,6 +29,24 @@ func newHoldRig(t *testing.T, cfg Config, script fcgitest.Script) *rig {
 	return newRig(t, cfg, script)
 }
 
+// A client that is held in HTTP/2 may hear nothing for as long as it likes.
+func TestHTTP2Held(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHoldRig(t, Config{}, redirecting(map[string]string{"/": "Grip-Hold: stream\nGrip-Channel: a\n\nhello"}))
+		r.overHTTP2()
+		resp, err := r.client.Get("http://app.test/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		time.Sleep(10 * time.Minute)
+		r.b.Refuse()
+		if body, err := io.ReadAll(resp.Body); string(body) != "hello" || err != nil {
+			t.Errorf("%q, %v", body, err)
+		}
+	})
+}
+
 // A client of a stream has its time for each piece, also for one that comes right after the application was
 // asked again.
 func TestHeldSlowAfterNext(t *testing.T) {
