@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -71,6 +72,28 @@ func TestHTTP2SlowClient(t *testing.T) {
 		}
 		if n, err := io.Copy(io.Discard, resp.Body); err == nil {
 			t.Errorf("complete with %d bytes", n)
+		}
+	})
+}
+
+// An application may take its time with a body that a client in HTTP/2 sends.
+func TestHTTP2UploadToASlowApplication(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const size = 4 << 20 // more than there is room for on the way
+		r := newRig(t, Config{
+			ApplicationConfig: ApplicationConfig{Timeouts: ConnectionTimeouts{Send: Duration(10 * time.Minute)}},
+			SiteConfig:        SiteConfig{RequestBuffering: Off, Timeouts: TimeoutsConfig{Client: Duration(time.Minute), FirstByte: Duration(time.Hour)}},
+		}, func(s *fcgitest.Session) {
+			q := s.Head()
+			s.HoldFor(5 * time.Minute)
+			for s.Stdin(q) != nil {
+			}
+			s.Send(fcgitest.Out(q.ID, fcgitest.Page), fcgitest.End(q.ID))
+		})
+		r.overHTTP2()
+		r.wantPage(r.post("/", strings.Repeat("x", size)))
+		if o := r.outcome(); o.BytesIn != size || o.Err != nil {
+			t.Errorf("%+v", o)
 		}
 	})
 }
