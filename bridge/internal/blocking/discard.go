@@ -67,7 +67,7 @@ func (d *Discards) end(client spool.Client) {
 // can stop a client without closing its connection.
 func (c *call) unread() bool {
 	r := c.original
-	return r.ProtoMajor == 1 && cgi.ReceivedOf(r) == nil && hasBody(r) && (c.source == nil || !c.source.isWhole())
+	return !c.bodyHere && r.ProtoMajor == 1 && cgi.ReceivedOf(r) == nil && hasBody(r) && (c.source == nil || !c.source.isWhole())
 }
 
 func hasBody(r *http.Request) bool {
