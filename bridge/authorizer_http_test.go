@@ -210,6 +210,28 @@ func TestHTTPAuthorizerFails(t *testing.T) {
 	}
 }
 
+// An authorizer that ends an unused connection with a 408 has decided nothing, and is asked once more, also
+// about a POST.
+func TestHTTPAuthorizerIdle408(t *testing.T) {
+	const idle = "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+	for _, method := range []string{"GET", "POST"} {
+		t.Run(method, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var asked []string
+				r, authorizer := newGuardedRig(t, asksHTTP(httpAuthorizer), decides(&asked, noContent, idle, noContent))
+				for range 2 {
+					if re := r.send(as("jane", method, "/page", "")); re.status != 200 {
+						t.Errorf("%+v", re)
+					}
+				}
+				if len(asked) != 3 || authorizer.Accepted() != 2 {
+					t.Errorf("asked %d times over %d connections", len(asked), authorizer.Accepted())
+				}
+			})
+		})
+	}
+}
+
 // The path is changed in place; the protocol is not.
 func TestConfigureHTTPAuthorizer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

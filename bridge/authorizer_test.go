@@ -287,6 +287,39 @@ func TestAuthorizerOfFiles(t *testing.T) {
 	})
 }
 
+// A body that comes with a request for a static file is the front's to drop, and the client's connection
+// goes on.
+func TestAuthorizerOfAFileWithABody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		root := t.TempDir()
+		if err := os.WriteFile(filepath.Join(root, "style.css"), []byte("style"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		var r *rig
+		cfg := Config{ApplicationConfig: ApplicationConfig{Preset: cgi.PresetPHP}, SiteConfig: SiteConfig{Root: root}}
+		cfg.ServeFile = func(w http.ResponseWriter, q *http.Request) (int, int64) {
+			r.b.File(q).ServeHTTP(w, q)
+			return 200, 5
+		}
+		r, _ = newGuardedRig(t, cfg, passport)
+		c := r.serveBy(&http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+			r.b.ServeHTTP(w, q)
+			time.Sleep(time.Millisecond) // whatever ends the connection has shown by then
+		})})
+		from := bufio.NewReader(c)
+		for n := range 2 {
+			io.WriteString(c, "GET /style.css HTTP/1.1\r\nHost: app.test\r\nCookie: user=jane\r\nContent-Length: 4\r\n\r\nbody")
+			resp, err := http.ReadResponse(from, nil)
+			if err != nil {
+				t.Fatalf("request %d: %v, outcome %+v", n, err, r.outcome())
+			}
+			if text, err := io.ReadAll(resp.Body); resp.StatusCode != 200 || string(text) != "style" || err != nil {
+				t.Errorf("request %d: %d %q, %v", n, resp.StatusCode, text, err)
+			}
+		}
+	})
+}
+
 // The target of a local redirect is asked about, with what the target is.
 func TestAuthorizerOfALocalRedirect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

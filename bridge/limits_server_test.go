@@ -67,8 +67,13 @@ func TestLateBodyEndsTheConnection(t *testing.T) {
 // serveLimited serves r.b with a server that has limits of its own, and returns a connection.
 func (r *rig) serveLimited(read, write time.Duration) net.Conn {
 	r.t.Helper()
+	return r.serveBy(&http.Server{Handler: r.b, ReadTimeout: read, WriteTimeout: write})
+}
+
+// serveBy has s serve, and returns a connection.
+func (r *rig) serveBy(s *http.Server) net.Conn {
+	r.t.Helper()
 	l := fcgitest.Listen(8)
-	s := &http.Server{Handler: r.b, ReadTimeout: read, WriteTimeout: write}
 	var served sync.WaitGroup
 	served.Go(func() { _ = s.Serve(l) }) // ends with http.ErrServerClosed
 	c, err := l.Dial(context.Background())

@@ -163,6 +163,56 @@ func TestUpgradeReset(t *testing.T) {
 	})
 }
 
+// What an application says before it closes an upgraded connection is the client's, even if that is slow and
+// goes on sending.
+func TestUpgradeEndIsWhole(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		said := strings.Repeat("x", 300<<10) // more than there is room for on the way to the client
+		r := newHTTPRig(t, Config{}, func(s *fcgitest.Session) {
+			if _, err := http.ReadRequest(bufio.NewReader(s)); err == nil {
+				_, _ = io.WriteString(s, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"+said)
+			}
+		})
+		c, in, _ := r.upgrade(asksForWebSocket)
+		for range 3 {
+			time.Sleep(time.Second)
+			_, _ = io.WriteString(c, "more")
+		}
+		time.Sleep(time.Second)
+		if rest, err := io.ReadAll(in); string(rest) != said || err != nil {
+			t.Errorf("%d bytes, %v, want %d", len(rest), err, len(said))
+		}
+		if o := r.outcome(); o.Status != 101 || o.Aborted {
+			t.Errorf("outcome %+v", o)
+		}
+		r.wantKept(0)
+	})
+}
+
+// A client that leaves an application which takes nothing any more ends the connection.
+func TestUpgradeDeafApplication(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newHTTPRig(t, Config{}, func(s *fcgitest.Session) {
+			if _, err := http.ReadRequest(bufio.NewReader(s)); err == nil {
+				_, _ = io.WriteString(s, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\nhello\n")
+				s.Conn.(*fcgitest.Conn).CloseRead()
+				s.HoldFor(5 * time.Minute)
+			}
+		})
+		c, in, _ := r.upgrade(asksForWebSocket)
+		r.wantLine(in, "hello\n")
+		for range 3 {
+			time.Sleep(time.Second)
+			_, _ = io.WriteString(c, "more")
+		}
+		c.Close()
+		synctest.Wait()
+		if o := r.outcome(); o.Status != 101 || o.Err != nil || r.b.Snapshot().Gate.InUse != 0 {
+			t.Errorf("outcome %+v", o)
+		}
+	})
+}
+
 // socketsAndPolls plays an application that goes on with another protocol at /ws, and else takes
 // ten seconds to answer.
 func socketsAndPolls(s *fcgitest.Session) {

@@ -3,6 +3,7 @@
 package front_test
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -101,5 +102,36 @@ func TestAuthorizedTail(t *testing.T) {
 	r.wantIdle(t)
 	if n := len(r.outcomesOf(200)); n > 8 {
 		t.Errorf("%d requests were answered, most of them for nobody", n)
+	}
+}
+
+// A session that the authorizer has prolonged is prolonged for a client that is held, too.
+func TestAuthorizerOfHeldClient(t *testing.T) {
+	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "authorizer.sock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		w.Header().Set("Set-Cookie", "session=2")
+		w.WriteHeader(http.StatusNoContent)
+	})}
+	var served sync.WaitGroup
+	served.Go(func() { _ = s.Serve(l) })
+	t.Cleanup(served.Wait)
+	t.Cleanup(func() { _ = s.Close() })
+	r := newHoldRig(t, says, func(c *bridge.Config) {
+		c.Authorizer = &config.Authorizer{Address: "http+unix:" + l.Addr().String() + ":/check"}
+	})
+	for _, method := range []string{"GET", "POST"} {
+		r.onBoth(t, func(t *testing.T, addr string) {
+			c := dial(t, addr)
+			fmt.Fprintf(c, "%s /held?Grip-Hold=response&Grip-Channel=a HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", method)
+			r.wantHeld(t, 1)
+			r.publish(t, holdKey, item("a", "one"))
+			resp, body := answerOf(t, bufio.NewReader(c))
+			if cookies := resp.Header["Set-Cookie"]; body != "one" || len(cookies) != 1 || cookies[0] != "session=2" {
+				t.Errorf("%s: %q, %v", method, body, resp.Header)
+			}
+		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -445,4 +446,27 @@ func TestFair(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A connection goes on after a file in answer to a request with a body, which is here whole.
+func TestFileAfterABody(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.txt"), []byte("file"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r := newRig(t, func(c *bridge.Config) { c.Sendfile = []string{dir} }, nil)
+	r.holds = func(w http.ResponseWriter, req *http.Request) {
+		_, _ = io.Copy(io.Discard, req.Body)
+		w.Header().Set("X-Sendfile", filepath.Join(dir, "a.txt"))
+	}
+	r.onBoth(t, func(t *testing.T, addr string) {
+		c := dial(t, addr)
+		from := bufio.NewReader(c)
+		for range 2 {
+			fmt.Fprint(c, "POST /held HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody")
+			if resp, body := answerOf(t, from); body != "file" || resp.Close {
+				t.Fatalf("%q, %v, closes: %t", body, resp.Header, resp.Close)
+			}
+		}
+	})
 }

@@ -34,6 +34,29 @@ func TestHeldStream(t *testing.T) {
 	})
 }
 
+// Early hints with what goes on with a stream have no place in it.
+func TestHeldStreamHasNoHints(t *testing.T) {
+	r := newHoldRig(t, func(w http.ResponseWriter, req *http.Request) {
+		if req.FormValue("next") == "" {
+			says(w, req)
+			return
+		}
+		w.Header().Set("Link", "</a.css>; rel=preload")
+		w.WriteHeader(http.StatusEarlyHints)
+		_, _ = io.WriteString(w, "Status: 200 OK\r\nContent-Type: text/plain\r\n\r\nthe end.")
+	}, nil)
+	r.onBoth(t, func(t *testing.T, addr string) {
+		_, from := asks(t, addr, "/held?Grip-Hold=stream&Grip-Channel=hints&Grip-Link=</held?next=1>%3B+rel=next%3B+timeout=1&b=hello.")
+		resp, err := http.ReadResponse(from, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all, err := io.ReadAll(resp.Body); string(all) != "hello.the end." || err != nil {
+			t.Errorf("%q, %v", all, err)
+		}
+	})
+}
+
 // A sign of life without content is none: an empty chunk would be the end of the stream.
 func TestHeldStreamSaysNothing(t *testing.T) {
 	r := newHoldRig(t, says, nil)

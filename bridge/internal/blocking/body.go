@@ -29,6 +29,7 @@ func (c *call) takeBody() error {
 		timeout: time.Duration(cfg.Timeouts.Client), limit: c.readLimit(),
 	}
 	if cfg.RequestBuffering == config.Off && r.ContentLength > 0 {
+		c.source.lapses = r.ProtoMajor == 2
 		c.body = body{length: r.ContentLength, stream: c.source}
 		return c.source.fullDuplex()
 	}
@@ -84,6 +85,7 @@ type clientReader struct {
 	timeout time.Duration
 	limit   time.Time // no deadline is later; zero: there is no limit
 	length  int64     // what the client announced, -1 if nothing
+	lapses  bool      // a deadline that passes between two Reads ends the body, too: of what is streamed in HTTP/2
 	n       int64     // what was read
 	err     error     // the client's first error, but io.EOF
 	state   atomic.Uint32
@@ -121,6 +123,8 @@ func (c *clientReader) Read(p []byte) (int, error) {
 	}
 	if c.n == c.length || err == io.EOF {
 		c.done()
+	} else if c.lapses && err == nil {
+		_ = c.rc.SetReadDeadline(c.limit) // until the next Read it is the application that is waited for
 	}
 	return n, err
 }

@@ -35,6 +35,8 @@ type call struct {
 
 	relayed    int64 // of the content, before the relay of this call began
 	handedOver bool  // the front answers
+	bodyHere   bool  // another driver has read the client's body, whatever original.Body still has of it
+	sentFile   bool  // the front has answered, with a file of its own
 	tells      bool  // the request is this program's own, and nobody waits for the answer
 	keepIfRead bool  // the connection, if the body is read to its end after the answer
 }

@@ -157,7 +157,9 @@ func (c *call) serveByFront() (status int, bytes int64) {
 	if c.Site.ServeFile == nil {
 		return 0, 0
 	}
-	return c.Site.ServeFile(c.w, c.R)
+	status, bytes = c.Site.ServeFile(c.w, c.R)
+	c.sentFile = status != 0
+	return status, bytes
 }
 
 func (c *call) Header() http.Header { return c.w.Header() }

@@ -67,7 +67,7 @@ func (d *Discards) end(client spool.Client) {
 // can stop a client without closing its connection.
 func (c *call) unread() bool {
 	r := c.original
-	return r.ProtoMajor == 1 && cgi.ReceivedOf(r) == nil && hasBody(r) && (c.source == nil || !c.source.isWhole())
+	return !c.bodyHere && r.ProtoMajor == 1 && cgi.ReceivedOf(r) == nil && hasBody(r) && (c.source == nil || !c.source.isWhole())
 }
 
 func hasBody(r *http.Request) bool {
@@ -99,6 +99,9 @@ func (c *call) endConnection(h http.Header) {
 func (c *call) discardBody() {
 	if c.x.Out.Aborted || !c.unread() {
 		return
+	}
+	if c.sentFile && c.source == nil {
+		return // net/http has read what there was before it sent the header, or ends the connection
 	}
 	rc := http.NewResponseController(c.w)
 	if c.handedOver {

@@ -29,7 +29,7 @@ type Progress struct {
 func (s *Site) Resume(x *exchange.Exchange, at exchange.Wait, p Progress) (aborted bool) {
 	c := &call{
 		View: p.Request, x: x, w: p.W, original: p.Original, began: p.Began, ticket: p.Ticket, nest: p.Nest,
-		beside: beside{lease: p.Lease}, relayed: p.Sent,
+		beside: beside{lease: p.Lease}, relayed: p.Sent, bodyHere: true,
 	}
 	x.Move(c, c)
 	if p.Relaying {

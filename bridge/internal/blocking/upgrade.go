@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sluice-proxy/sluice/bridge/cgi"
+	"github.com/sluice-proxy/sluice/bridge/pool"
 )
 
 // upgradeBuffer is how much is read of a client at a time on an upgraded connection, in bytes.
@@ -72,7 +73,8 @@ type tunnel struct {
 	call     *call
 	conn     net.Conn // the client's
 	active   atomic.Int64
-	left     atomic.Bool // the end of what the client sends was read
+	left     atomic.Bool // the end of what the client sends was read, or the application does not read
+	closed   atomic.Bool // the application has closed the connection
 	received int64       // bytes of the client's; fromClient's until that has ended
 }
 
@@ -127,7 +129,7 @@ func (t *tunnel) toClient() error {
 		}
 		data, over, err := x.UpgradeEvent(ev, err)
 		switch {
-		case over && (t.hasLeft() || t.drained()):
+		case over && (t.closed.Load() || t.hasLeft() || t.drained()):
 			return nil
 		case over:
 			return err
@@ -138,17 +140,20 @@ func (t *tunnel) toClient() error {
 	}
 }
 
-// fromClient passes on what the client sends, until it ends the connection.
+// fromClient passes on what the client sends, until it ends the connection. An application that has closed
+// its side gets no more; what it has said before is still the client's.
 func (t *tunnel) fromClient(from io.Reader) {
 	lease, buf := t.call.beside.lease, make([]byte, upgradeBuffer)
 	for {
 		n, err := from.Read(buf)
-		if n > 0 {
+		if n > 0 && !t.closed.Load() {
 			t.received += int64(n)
 			t.touch()
-			if lease.Body(buf, n, false) != nil {
+			failed := lease.Body(buf, n, false)
+			if errors.Is(failed, pool.ErrInterrupted) || errors.Is(failed, os.ErrDeadlineExceeded) {
 				break
 			}
+			t.closed.Store(failed != nil)
 		}
 		if err != nil {
 			break

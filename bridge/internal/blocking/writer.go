@@ -14,8 +14,9 @@ type clientWriter struct {
 	limit   time.Time // no deadline is later; zero: there is no limit
 	loaded  func() (inUse, waiting int)
 	cut     atomic.Bool
+	lapses  bool // a deadline ends the answer when it passes, and not the next Write: in HTTP/2
 
-	extended time.Time // when the client was last given its time
+	extended time.Time // when the client was last given its time; zero: it has no deadline of ours
 }
 
 // extendShare is by which part of its time the client may be given less.
@@ -24,7 +25,7 @@ const extendShare = 64
 func (c *call) clientWriter() *clientWriter {
 	return &clientWriter{
 		rc: *http.NewResponseController(c.w), loaded: c.Site.Application.Gate.Load,
-		timeout: time.Duration(c.Site.Config.Timeouts.Client), limit: c.writeLimit(),
+		timeout: time.Duration(c.Site.Config.Timeouts.Client), limit: c.writeLimit(), lapses: c.original.ProtoMajor == 2,
 	}
 }
 
@@ -43,12 +44,21 @@ func (c *clientWriter) extend() {
 	}
 }
 
-// flush sends the client what it was written.
+// flush sends the client what it was written. What it is not sent yet takes none of its time.
 func (c *clientWriter) flush() error {
 	if err := c.rc.Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return clientError(err)
 	}
+	if c.lapses {
+		c.lift()
+	}
 	return nil
+}
+
+// lift puts back the deadline that the server has for the answer, or none.
+func (c *clientWriter) lift() {
+	c.extended = time.Time{}
+	_ = c.rc.SetWriteDeadline(c.limit) // unsupported: then there was none
 }
 
 // Cut implements spool.Cutter: the answer had to make room, and a Write to the client
@@ -71,6 +81,6 @@ func (c *clientWriter) Pressing() bool {
 // has left.
 func (c *clientWriter) done(err error) {
 	if err == nil {
-		_ = c.rc.SetWriteDeadline(c.limit)
+		c.lift()
 	}
 }

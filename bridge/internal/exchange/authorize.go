@@ -59,6 +59,7 @@ func (x *Exchange) authorize() (w Wait) {
 		return x.fail(err)
 	}
 	x.asking, x.askedAt = true, time.Now()
+	x.appEnd, x.end = x.end, time.Time{}
 	x.Ask.Long, x.Ask.Peer = false, nil // which is said of the application alone
 	if x.recall() {
 		return x.passed()
@@ -142,7 +143,7 @@ func (x *Exchange) consented() Wait {
 func (x *Exchange) passed() Wait {
 	x.decide(Granted)
 	x.asking, x.app, x.Request.Authorizer = false, x.site.App, false
-	x.replayed, x.unrun, x.attempts, x.end = false, 0, 0, time.Time{}
+	x.replayed, x.unrun, x.attempts, x.end = false, 0, 0, x.appEnd
 	x.Out.Lane, x.Out.Instance, x.Out.Reused, x.Out.Attempts, x.Out.FirstByte = "", "", false, 0, 0
 	x.Out.Answer, x.Out.LongPoll = 0, false
 	x.grant()

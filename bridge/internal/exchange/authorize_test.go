@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/sluice-proxy/sluice/bridge/config"
 	"github.com/sluice-proxy/sluice/bridge/pool"
 )
 
@@ -229,6 +230,39 @@ func TestRedirectIsAskedAnew(t *testing.T) {
 		b.want(b.end(), Reply)
 		if b.x.Reply.Status != 403 || len(b.authorizer.counted) != 2 || b.x.Out.Authorizer != "denied" {
 			t.Errorf("%+v, %v", b.x.Reply, b.authorizer.counted)
+		}
+	})
+}
+
+// The authorizer has its own time, and the application what is left of its own, whatever leads to what.
+func TestTimeOfARedirectThatIsAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.ask()
+		b.x.site.Config.Timeouts.Request = config.Duration(time.Hour)
+		b.x.site.Config.Timeouts.FirstByte = config.Duration(2 * time.Hour)
+		b.output("\n")
+		b.want(b.end(), Front)
+		b.want(b.x.FrontServed(0, 0), Grant)
+		b.want(b.x.Granted(b.gate.Acquire(b.ctx, &b.x.Ask)), Connection)
+		b.send()
+		end := time.Now().Add(time.Hour)
+		b.output("Location: /other\n\n")
+		b.want(b.end(), Grant)
+		b.want(b.x.Granted(b.gate.Acquire(b.ctx, &b.x.Ask)), Connection)
+		b.send()
+		time.Sleep(WatchAfter)
+		if w := b.fails(os.ErrDeadlineExceeded); time.Until(w.Until) > b.Patience() {
+			t.Errorf("the authorizer is waited for until %v from now, want %v", time.Until(w.Until), b.Patience())
+		}
+		b.output("\n")
+		b.want(b.end(), Front)
+		b.want(b.x.FrontServed(0, 0), Grant)
+		b.want(b.x.Granted(b.gate.Acquire(b.ctx, &b.x.Ask)), Connection)
+		b.send()
+		time.Sleep(WatchAfter)
+		if w := b.fails(os.ErrDeadlineExceeded); !w.Until.Equal(end) {
+			t.Errorf("the application is waited for until %v, want %v", w.Until, end)
 		}
 	})
 }

@@ -80,6 +80,7 @@ type Exchange struct {
 	sentAt   time.Time // when the attempt began
 	since    time.Time // when the application's time for the header began
 	end      time.Time // when the whole exchange must be over; zero: no limit
+	appEnd   time.Time // end, while the authorizer is asked, which has a time of its own
 
 	asking    bool // app is the authorizer
 	lean      bool // what is sent must be made again

@@ -183,8 +183,8 @@ func (x *Exchange) parseHeader(block []byte) (cgi.Response, error) {
 // said something, and has as long as before to go on.
 func (x *Exchange) interim() {
 	x.interimAt = x.driver.Now()
-	if x.resp.Status != http.StatusEarlyHints || x.client.HTTP10() || x.asking {
-		return
+	if x.resp.Status != http.StatusEarlyHints || x.client.HTTP10() || x.asking || x.continues() {
+		return // in a stream that goes on, the client would take it for content
 	}
 	x.dropSendfile()
 	x.client.Interim(x.resp.Status, x.Said)
@@ -235,7 +235,7 @@ var errIdleTimeout = errors.New("the application has ended a kept connection wit
 // section 15.5.9). The request is sent once more, on a new connection.
 func (x *Exchange) saysIdle() bool {
 	return x.resp.Status == http.StatusRequestTimeout && x.Out.Reused && !x.replayed && x.replayable() &&
-		idempotent(x.client.Method()) && x.app.Codec().TakesHTTP()
+		x.repeatable() && x.app.Codec().TakesHTTP()
 }
 
 // follow follows a local redirect. One with a body is the client's.

@@ -159,6 +159,18 @@ func (c *Conn) CloseWrite() error {
 	return nil
 }
 
+// CloseRead ends the direction that c reads, as shutdown(SHUT_RD) does.
+func (c *Conn) CloseRead() error {
+	c.link.mu.Lock()
+	defer c.link.mu.Unlock()
+	if c.closed {
+		return opError("close", net.ErrClosed)
+	}
+	c.in.dead = true
+	c.link.changed.Broadcast()
+	return nil
+}
+
 // SetDeadline sets both deadlines.
 func (c *Conn) SetDeadline(t time.Time) error { return c.setDeadlines(t, &c.readBy, &c.writeBy) }
 

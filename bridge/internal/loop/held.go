@@ -3,6 +3,8 @@
 package loop
 
 import (
+	"maps"
+	"net/http"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -19,6 +21,8 @@ type heldCall struct {
 	sent    bool                 // the header of a stream was
 	chunked bool
 	last    bool // the connection ends with the answer
+
+	header http.Header // of a single answer, as far as the authorizer has given it; nil: there is none
 }
 
 // hold has the client wait. It returns false if the exchange has to go on with w.
@@ -39,6 +43,9 @@ func (k *call) hold() (w exchange.Wait, held bool) {
 	var header []byte
 	if client.IsStream() && !h.sent {
 		header = k.beginStream(client.Status())
+	}
+	if !h.sent && len(k.header) > 0 {
+		h.header = maps.Clone(k.header)
 	}
 	k.leanAt = time.Time{}
 	k.raw, k.body = fitting(k.raw), fitting(k.body)
@@ -146,6 +153,8 @@ func (k *call) release(cause error) {
 	k.held.client = nil
 	k.waits = false
 	k.unpark()
+	maps.Copy(k.header, k.held.header)
+	k.held.header = nil
 	k.last = k.held.last
 	k.x.Restore(&k.Site.Site, k, k, client)
 	k.resume(k.x.Released(client, cause))
