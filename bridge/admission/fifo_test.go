@@ -17,6 +17,7 @@ func TestNewRefuses(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"no workers":        func(c *Config) { c.Workers = 0 },
 		"negative size":     func(c *Config) { c.Size = -1 },
+		"endless size":      func(c *Config) { c.Size = math.MaxInt },
 		"no timeout":        func(c *Config) { c.Timeout = 0 },
 		"all reserved":      func(c *Config) { c.Reserve = 8 },
 		"long_min too high": func(c *Config) { c.LongMin = 7 },
