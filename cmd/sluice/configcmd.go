@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -118,7 +119,7 @@ func checkFile(path, forWhom string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := c.checkAccessLog(); err != nil {
+	if err := cmp.Or(c.checkAccessLog(), c.checkOwners()); err != nil {
 		return c.ServerError(err)
 	}
 	s := newServer(&accessLog{}, &errorLog{log: slog.New(slog.DiscardHandler)}, nil)
