@@ -93,6 +93,7 @@ func TestUnusable(t *testing.T) {
 		{serve(backend, "--listen", "unix:@a", "--listen-mode", "0660"), "means nothing"},
 		{[]string{"probe", "--time-out", "3s", "unix:/run/app.sock"}, "did you mean --timeout?"},
 		{serve(backend, "--workers", "many"), `--workers: "many" is not a whole number`},
+		{serve(backend, "--workers", "99999999999999999999"), `--workers: "99999999999999999999" is too large`},
 		{serve(backend, "--workers", "0"), "--workers: is 0, want at least 1"},
 		{serve(backend, "--queue-size", "0"), "--queue-size: is 0, want at least 1"},
 		{serve(backend, "--queue-timeout", "3"), "--queue-timeout: \"3\" is not a duration (write 500ms, 3s, 2m)"},
