@@ -99,7 +99,7 @@ func write(w io.Writer, text []byte, err error) error {
 
 // oneFile takes one file at most.
 func oneFile(_ *cobra.Command, args []string) error {
-	if len(args) > 1 {
+	if len(args) > 1 || len(args) == 1 && args[0] == "" {
 		return errors.New("name one configuration file")
 	}
 	return nil
