@@ -261,6 +261,7 @@ func TestUnusable(t *testing.T) {
 		{[]string{"demo", "--polls", "-1"}, "--polls -1: want 0 to 200"},
 		{[]string{"demo", "--rate", "0"}, "--rate 0: want 1 to 300"},
 		{[]string{"demo", "--listen", taken.Addr().String()}, "the address is in use"},
+		{[]string{"demo", "--listen", "unix:/run/demo.sock"}, `--listen "unix:/run/demo.sock": no browser can open it`},
 		{[]string{"demo", "now"}, "unknown command"},
 		{[]string{"demo", "--balance", "40"}, "--balance is for the gates of --fleet, which is not given"},
 		{[]string{"demo", "--fleet", "--balance", "101"}, "--balance 101: want 0 to 100"},
