@@ -83,6 +83,11 @@ func TestBadGateConfig(t *testing.T) {
 		{"admission.client_burst:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{ClientBurst: math.Inf(1)}}}},
 		{"admission.spent_limit:", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{SpentLimit: -1}}}},
 		{"admission.spent_limit: is 3, want at most client.limit", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{SpentLimit: 3}}}},
+		{"admission.client_rate: is 1e+09, want less than 1e+09", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{ClientRate: 1e9}}}},
+		{"admission.client_burst: is 1e+10, want less than 1e+09", Config{ApplicationConfig: ApplicationConfig{Admission: AdmissionConfig{ClientBurst: 1e10}}}},
+		{"queue.size: is 1073741825, want at most 1073741824", Config{ApplicationConfig: ApplicationConfig{Queue: QueueConfig{Size: 1<<30 + 1}}}},
+		{"queue.long_size: is 1073741825, want at most 1073741824", Config{ApplicationConfig: ApplicationConfig{Queue: QueueConfig{LongSize: 1<<30 + 1}}}},
+		{"workers: is 9223372036854775807, want at most 1000000000", Config{ApplicationConfig: ApplicationConfig{Workers: math.MaxInt}}},
 		{"reserve: is 1, want 0: there is one worker", Config{ApplicationConfig: ApplicationConfig{Workers: 1, Reserve: new(1)}}},
 	} {
 		c.cfg.Backends, c.cfg.Workers = []string{"unix:/run/app.sock"}, cmp.Or(c.cfg.Workers, 4)

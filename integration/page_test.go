@@ -253,6 +253,24 @@ func wantSelfContained(t *testing.T, dir string) {
 	}
 }
 
+// What is clicked while the history is on its way leaves one stream.
+func TestPageHasOneStream(t *testing.T) {
+	t.Parallel()
+	s := startSluice(t, "--backend", startWeb(t), "--workers", "4")
+	b := startBrowser(t)
+	b.open(t, s.statusOf(t))
+	b.awaitText(t, "#link-state", "Live")
+	value[bool](t, b, `["a=1", "a=2", "a=3"].forEach((hash) => { location.hash = hash; }); true`)
+	time.Sleep(time.Second) // for the others, if there were any
+	eventually(t, "the page has one stream", func() error {
+		if n := s.viewers(t); n != 1 {
+			return fmt.Errorf("%d", n)
+		}
+		return nil
+	})
+	b.mustNotComplain(t)
+}
+
 // After a restart of the gate the page goes on by itself, with the new history.
 func TestPageReconnects(t *testing.T) {
 	t.Parallel()

@@ -70,8 +70,8 @@ func (c *Config) check() error {
 	if c.Workers < 1 {
 		return fmt.Errorf("admission: workers: is %d, want at least 1", c.Workers)
 	}
-	if c.Size < 0 || c.Timeout <= 0 {
-		return fmt.Errorf("admission: size %d, timeout %v: want at least 0, more than 0", c.Size, c.Timeout)
+	if c.Size < 0 || c.Size > 1<<30 || c.Timeout <= 0 {
+		return fmt.Errorf("admission: size %d, timeout %v: want 0 to %d, more than 0", c.Size, c.Timeout, 1<<30)
 	}
 	if !c.Lanes {
 		return nil

@@ -17,6 +17,7 @@ func TestNewRefuses(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"no workers":        func(c *Config) { c.Workers = 0 },
 		"negative size":     func(c *Config) { c.Size = -1 },
+		"endless size":      func(c *Config) { c.Size = math.MaxInt },
 		"no timeout":        func(c *Config) { c.Timeout = 0 },
 		"all reserved":      func(c *Config) { c.Reserve = 8 },
 		"long_min too high": func(c *Config) { c.LongMin = 7 },
@@ -85,6 +86,32 @@ func TestFIFOLimits(t *testing.T) {
 	if second.settled != 0 {
 		t.Error("who left was told something")
 	}
+}
+
+// TestFIFOKeepsNothing: a plain queue has neither a reserve nor a limit of long requests.
+func TestFIFOKeepsNothing(t *testing.T) {
+	r := newRig(t, 16, fifo)
+	if s := r.g.Snapshot(); s.Reserve != 0 || s.LongCap != 16 || s.MaxUpgraded != 16 {
+		t.Errorf("%d reserved, %d long ones and %d upgrades may start", s.Reserve, s.LongCap, s.MaxUpgraded)
+	}
+}
+
+// TestFIFOLoad: the rate and the mean time are those of late, even if the gate is never empty.
+func TestFIFOLoad(t *testing.T) {
+	r := newRig(t, 4, fifo)
+	all := r.enter(page(1)).mustRun()
+	for _, took := range []time.Duration{10 * time.Millisecond, 200 * time.Millisecond} {
+		for range int(time.Minute / took) {
+			v := r.enter(page(2)).mustRun()
+			r.clock.pass(took)
+			v.done()
+		}
+		s, rate := r.g.Snapshot(), 1/took.Seconds()
+		if mean := took.Seconds() * 1000; math.Abs(s.ShortRate-rate) > rate/10 || math.Abs(s.ShortMean-mean) > mean/10 {
+			t.Errorf("%.1f a second, mean time %.1f ms, want %.0f and %.0f", s.ShortRate, s.ShortMean, rate, mean)
+		}
+	}
+	all.done()
 }
 
 func TestClose(t *testing.T) {

@@ -40,6 +40,7 @@ func (g *Gate) Uses(n int) []Use {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now, visited := g.now(), 0
+	g.detectPause(now)
 	heaviest := most[client]{n: n}
 	for _, c := range g.clients.table {
 		if w := g.weight(c, now); w > 0 {

@@ -137,6 +137,20 @@ func TestUses(t *testing.T) {
 	f.done()
 }
 
+// What a client would have used while the process was suspended is not told.
+func TestUsesAfterSleep(t *testing.T) {
+	r := newRig(t, 16)
+	r.teach(page(0), 20, 10*time.Millisecond)
+	a := r.enter(named(1)).mustRun()
+	r.clock.pass(100 * time.Millisecond)
+	r.clock.now = r.clock.now.Add(time.Hour)
+	u := r.g.Uses(8)
+	if len(u) != 1 || u[0].Spent > time.Second || u[0].client.spent {
+		t.Errorf("%+v, spent %v", u, u[0].client.spent)
+	}
+	a.done()
+}
+
 // A budget is that of all gates. What was used since it was told is not forgotten.
 func TestBudgetOverGates(t *testing.T) {
 	r := newRig(t, 16)

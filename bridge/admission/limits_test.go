@@ -2,6 +2,7 @@ package admission
 
 import (
 	"fmt"
+	"math"
 	"testing"
 	"time"
 )
@@ -268,4 +269,14 @@ func TestMixedRequestsOfAClient(t *testing.T) {
 	all[3].done()
 	waits.mustRun()
 	r.leaveAll(append(all, waits))
+}
+
+// TestEndlessTimeout: who may wait for ever is not refused at once.
+func TestEndlessTimeout(t *testing.T) {
+	r := known(t, 1, func(c *Config) { c.Timeout = math.MaxInt64 })
+	busy := r.enter(other(1)).mustRun()
+	waits := r.enter(page(2)).mustWait()
+	r.clock.pass(500 * time.Millisecond)
+	waits.mustWait().leave()
+	busy.done()
 }

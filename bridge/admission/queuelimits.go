@@ -74,11 +74,16 @@ func (g *Gate) drainable() int {
 	return max(g.slots, int(0.5*float64(g.slots)/mean))
 }
 
+// forever is a wait that no request sees the end of. With a longer one, the time of its end could not be
+// told.
+const forever = 100 * 365 * 24 * time.Hour
+
 // maxWait returns how long a request may wait. For a long one, it is shorter by up to a tenth, at
 // random, so that requests that came together are not refused together.
 func (g *Gate) maxWait(c class) time.Duration {
 	if c == fast {
-		return g.cfg.Timeout
+		return min(g.cfg.Timeout, forever)
 	}
-	return g.cfg.LongTimeout - time.Duration(g.random.Int64N(int64(g.cfg.LongTimeout/10)+1))
+	wait := min(g.cfg.LongTimeout, forever)
+	return wait - time.Duration(g.random.Int64N(int64(wait/10)+1))
 }

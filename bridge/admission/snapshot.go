@@ -152,6 +152,9 @@ func (g *Gate) Snapshot() Snapshot {
 	for l := range g.counts {
 		s.Lanes[Lane(l).String()] = g.counts[l].snapshot()
 	}
+	if !g.cfg.Lanes { // nothing is kept from any request
+		s.Reserve, s.LongCap, s.MaxUpgraded = 0, s.Capacity, s.Capacity
+	}
 	confirmed := g.stall.phase == stalled
 	g.mu.Unlock()
 

@@ -166,7 +166,8 @@ func (g *Gate) probe(e *entry, now time.Duration) {
 }
 
 // suspect begins a suspicion if requests of two clients are stuck: they have been in flight for
-// long enough, and had not been so when the last short request ended.
+// long enough, and had not been so when the last short request ended. A stream is not stuck: its answer
+// has begun.
 func (g *Gate) suspect(now time.Duration) {
 	s := &g.stall
 	var clientKey *client
@@ -175,7 +176,7 @@ func (g *Gate) suspect(now time.Duration) {
 	for _, c := range [...]*chain[entry]{&g.old, &g.young} {
 		for l := c.head; l != nil; l = l.next {
 			e := l.of
-			if e.lane != Short || e.newRoute || now-e.started < after || e.started < s.lastEnd-after {
+			if e.lane != Short || e.newRoute || e.streams || now-e.started < after || e.started < s.lastEnd-after {
 				continue
 			}
 			if clientKey == nil || e.client.shared || e.client != clientKey {

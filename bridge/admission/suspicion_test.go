@@ -31,6 +31,28 @@ func TestSuspicionEndsWithThoseSuspected(t *testing.T) {
 	}
 }
 
+// TestStreamsAreNotSuspected: requests for a route that is short are answered with streams of events.
+func TestStreamsAreNotSuspected(t *testing.T) {
+	for _, workers := range []int{4, 16} {
+		r := newRig(t, workers)
+		r.warmUp()
+		r.teach(page(0), 50, 20*time.Millisecond)
+		streams := r.fill(2)
+		for _, v := range streams {
+			v.ticket.Streaming()
+		}
+		for range 100 {
+			r.clock.pass(tick)
+			if s := r.stallState(); s != "none" || len(r.stalls) != 0 {
+				t.Fatalf("%d workers: %s, %d reports, though the answers have begun", workers, s, len(r.stalls))
+			}
+		}
+		for _, v := range streams {
+			v.done()
+		}
+	}
+}
+
 func TestSuspicionServesLongRequests(t *testing.T) {
 	r, slow := newSuspicion(t, 16)
 	for range 3 {

@@ -41,6 +41,9 @@ func (g *Gate) tick() {
 		g.adjustLongCap(now)
 		g.recheck(now)
 		g.overloaded = g.overloaded && g.waitingIn[roomReady] > 0
+	} else {
+		g.load.advance(g.shortInUse(), now)
+		g.load.fold(now) // for snapshots, and for when those who are refused should come again
 	}
 	g.ticked = now
 	g.dispatch(now)

@@ -116,19 +116,28 @@ func (s *Setting) parseValue(v reflect.Value, text string) error {
 		v.SetString(text)
 	case v.CanInt():
 		n, err := strconv.Atoi(text)
-		if err != nil {
+		switch {
+		case errors.Is(err, strconv.ErrRange):
+			return fmt.Errorf("%q is too large", text)
+		case err != nil:
 			return fmt.Errorf("%q is not a whole number", text)
 		}
 		v.SetInt(int64(n))
 	case v.CanUint():
 		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil || n == 0 {
+		switch {
+		case errors.Is(err, strconv.ErrRange):
+			return fmt.Errorf("%q is too large", text)
+		case err != nil || n == 0:
 			return fmt.Errorf("%q is not a number above 0", text)
 		}
 		v.SetUint(n)
 	case v.CanFloat():
 		x, err := strconv.ParseFloat(text, 64)
-		if err != nil {
+		switch {
+		case errors.Is(err, strconv.ErrRange):
+			return fmt.Errorf("%q is too large", text)
+		case err != nil:
 			return fmt.Errorf("%q is not a number", text)
 		}
 		v.SetFloat(x)

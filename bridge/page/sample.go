@@ -27,6 +27,9 @@ func (r *ring) add(now time.Time, s admission.Sample) {
 		return
 	}
 	p := newPoint(now, &before, &s)
+	if n := len(r.points); n > 0 && p.Time == r.points[(r.oldest+n-1)%n].Time {
+		p.Time++ // the ticks are about a second apart, and a viewer takes one point for each second
+	}
 	if len(r.points) < history {
 		r.points = append(r.points, p)
 		return

@@ -97,6 +97,8 @@ func change(cmd *cobra.Command, args []string, path string) error {
 	if errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted: whether it was done is not known")
 	}
-	cmd.Print(text)
-	return failure(err)
+	if err != nil {
+		return failure(err)
+	}
+	return write(cmd.OutOrStdout(), []byte(text), nil)
 }

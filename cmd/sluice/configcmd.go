@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -98,7 +99,7 @@ func write(w io.Writer, text []byte, err error) error {
 
 // oneFile takes one file at most.
 func oneFile(_ *cobra.Command, args []string) error {
-	if len(args) > 1 {
+	if len(args) > 1 || len(args) == 1 && args[0] == "" {
 		return errors.New("name one configuration file")
 	}
 	return nil
@@ -118,7 +119,7 @@ func checkFile(path, forWhom string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := c.checkAccessLog(); err != nil {
+	if err := cmp.Or(c.checkAccessLog(), c.checkOwners()); err != nil {
 		return c.ServerError(err)
 	}
 	s := newServer(&accessLog{}, &errorLog{log: slog.New(slog.DiscardHandler)}, nil)

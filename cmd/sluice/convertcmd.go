@@ -37,7 +37,7 @@ converted; then nothing is printed.`,
 		Example: `  sluice convert /etc/nginx/sites-enabled/wiki > sluice.toml
   sluice convert --from apache /etc/apache2/apache2.conf > sluice.toml`,
 		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
+			if len(args) != 1 || args[0] == "" {
 				return errors.New("name the one file to convert, such as /etc/nginx/nginx.conf")
 			}
 			return nil

@@ -52,6 +52,9 @@ its connections: there are never more than it has threads.`, demo.ThreadCount),
 			if err := settings.Check(); err != nil {
 				return fmt.Errorf("--%w", err)
 			}
+			if isUnix(front.addr) {
+				return fmt.Errorf("--listen %q: no browser can open it; want host:port", front.addr)
+			}
 			l, err := front.listen()
 			if err != nil {
 				return flagError(err)
@@ -69,7 +72,7 @@ its connections: there are never more than it has threads.`, demo.ThreadCount),
 	}
 	f := cmd.Flags()
 	f.SortFlags = false
-	f.StringVar(&front.addr, "listen", "127.0.0.1:0", "serve the page at `ADDR`, of this machine alone; port 0 takes a free one")
+	f.StringVar(&front.addr, "listen", "127.0.0.1:0", "serve the page at `ADDR`, host:port; port 0 takes a free one")
 	f.Var(&duration, "duration", "end after this `TIME`; 0: run until Ctrl-C")
 	f.IntVar(&settings.Polls, "polls", 24, "clients that hold a long-poll open")
 	f.IntVar(&settings.Rate, "rate", 40, "short requests a second")

@@ -83,6 +83,9 @@ func (s *setup) checkListen() error {
 	if _, inherited := cutSystemd(v.Status); inherited {
 		return fmt.Errorf("status %q: only listen takes sockets of systemd; want host:port, unix:/path or off", v.Status)
 	}
+	if err := s.checkAddresses(); err != nil {
+		return err
+	}
 	if err := needsNoSocket("status", v.Status, v.StatusMode, v.StatusOwner, v.StatusGroup, s.nameOf); err != nil {
 		return err
 	}
@@ -90,6 +93,42 @@ func (s *setup) checkListen() error {
 		return nil
 	}
 	return needsNoSocket("listen", strings.Join(v.Listen, ", "), v.ListenMode, v.ListenOwner, v.ListenGroup, s.nameOf)
+}
+
+// opened are the addresses of listen and status that are not systemd's.
+func (s *setup) opened() ([]*endpoint, error) {
+	list, err := s.endpoints()
+	if err != nil {
+		return nil, err
+	}
+	var own []*endpoint
+	for i := range list {
+		if !list[i].inherited {
+			own = append(own, &list[i].endpoint)
+		}
+	}
+	if s.Server.Status != "off" {
+		own = append(own, s.statusEndpoint())
+	}
+	return own, nil
+}
+
+// checkAddresses refuses what is no address to listen at, and one that is there twice.
+func (s *setup) checkAddresses() error {
+	list, err := s.opened()
+	if err != nil {
+		return err
+	}
+	for i, e := range list {
+		if err := e.check(); err != nil {
+			return err
+		}
+		same := func(other *endpoint) bool { return other.addr == e.addr && !strings.HasSuffix(e.addr, ":0") }
+		if slices.ContainsFunc(list[:i], same) {
+			return e.errorf("is there twice: give each an address of its own")
+		}
+	}
+	return nil
 }
 
 // fromSystemd is the address of all sockets that systemd hands over and no other address names.

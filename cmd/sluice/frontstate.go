@@ -42,9 +42,11 @@ func (s *server) snapshotOf(name string, front func() frontSnapshot, live *page.
 	for _, a := range g.applications() {
 		unknown.known = append(unknown.known, a.name)
 		state := a.Application.Application()
-		if g.path == "" || a.name == name {
+		switch {
+		case name != "" && name != a.name:
+		case g.path == "" || name != "":
 			return snapshot{state.Snapshot(), live.Findings(a.onPage(g)), all.Front, requestSnapshots(state)}, nil
-		} else if name == "" {
+		default:
 			all.Applications = append(all.Applications, applicationSnapshot{a.name, state.Snapshot(), live.Findings(a.onPage(g)), requestSnapshots(state)})
 		}
 	}

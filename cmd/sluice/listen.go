@@ -64,8 +64,41 @@ func needsNoSocket(key, addr string, mode config.FileMode, owner, group string, 
 	return fmt.Errorf("%s%s: means nothing: %s is %s, which is no unix socket that is a file", key, what, nameOf(key), addr)
 }
 
-// listen opens the address: host:port, unix:/path or unix:@name.
+// check refuses what is no address to listen at: host:port, unix:/path or unix:@name. It opens nothing.
+func (e *endpoint) check() error {
+	if name, abstract := abstractName(e.addr); abstract {
+		switch {
+		case runtime.GOOS != "linux":
+			return e.errorf("only Linux has sockets without a file; want unix:/path")
+		case len(name) < 2 || len(name) > maxAbstract:
+			return e.errorf("want a name of 1 to %d bytes after \"@\"", maxAbstract-1)
+		}
+		return nil
+	}
+	if isUnix(e.addr) {
+		if _, _, err := config.ParseAddress(e.addr); err != nil {
+			return e.errorf("%w", err)
+		}
+		return nil
+	}
+	if port, err := strconv.ParseUint(e.addr, 10, 16); err == nil {
+		return e.errorf("that is a port alone: write \":%d\" for every address of this machine, or \"127.0.0.1:%[1]d\" for this machine only", port)
+	}
+	_, port, err := net.SplitHostPort(e.addr)
+	if err != nil || port == "" {
+		return e.errorf("want host:port, :port, unix:/path or unix:@name (an IPv6 address in brackets: [::1]:8080)")
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return e.errorf("%q is not a port", port)
+	}
+	return nil
+}
+
+// listen opens the address.
 func (e *endpoint) listen() (net.Listener, error) {
+	if err := e.check(); err != nil {
+		return nil, err
+	}
 	if name, abstract := abstractName(e.addr); abstract {
 		return e.listenAbstract(name)
 	}
@@ -75,12 +108,6 @@ func (e *endpoint) listen() (net.Listener, error) {
 			return nil, e.errorf("%w", err)
 		}
 		return l, nil
-	}
-	if port, err := strconv.ParseUint(e.addr, 10, 16); err == nil {
-		return nil, e.errorf("that is a port alone: write \":%d\" for every address of this machine, or \"127.0.0.1:%[1]d\" for this machine only", port)
-	}
-	if _, _, err := net.SplitHostPort(e.addr); err != nil {
-		return nil, e.errorf("want host:port, :port, unix:/path or unix:@name (an IPv6 address in brackets: [::1]:8080)")
 	}
 	// Of multipath TCP, a socket could not be closed without losing connections: see lastcall.
 	var plain net.ListenConfig
@@ -101,12 +128,6 @@ func (e *endpoint) errorf(format string, args ...any) error {
 const maxAbstract = 107
 
 func (e *endpoint) listenAbstract(name string) (net.Listener, error) {
-	switch {
-	case runtime.GOOS != "linux":
-		return nil, e.errorf("only Linux has sockets without a file; want unix:/path")
-	case len(name) < 2 || len(name) > maxAbstract:
-		return nil, e.errorf("want a name of 1 to %d bytes after \"@\"", maxAbstract-1)
-	}
 	l, err := net.Listen("unix", name)
 	if err != nil {
 		return nil, e.errorf("%s", e.reason(err))

@@ -62,5 +62,16 @@ it can hold.`,
 	root.SetFlagErrorFunc(explainFlagError)
 	root.AddCommand(serveCommand(), configCommand(), convertCommand(), reloadCommand(), restartCommand(), upgradeCommand(), probeCommand(), statusCommand(), demoCommand(), versionCommand())
 	root.AddCommand(packaging()...)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() { // cobra's own take any argument
+		switch cmd.Name() {
+		case "help":
+			cmd.Args = checkTopic
+		case "completion":
+			cmd.Args = checkCommand
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
 	return root
 }

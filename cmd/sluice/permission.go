@@ -23,21 +23,38 @@ func forbidden(path string, mode uint32) bool {
 	return errors.Is(syscall.Access(path, mode), syscall.EACCES)
 }
 
-// checkAccessLog refuses a file that this user may not write, which serving would find out. Systemd makes
-// the directory if it is not there (LogsDirectory=).
+// checkAccessLog refuses a directory, and a file that this user may not write, which serving would find out.
+// Systemd makes the directory if it is not there (LogsDirectory=).
 func (s *setup) checkAccessLog() error {
 	path := s.Server.AccessLog
 	if path == "off" || path == "-" {
 		return nil
 	}
 	denied := forbidden(path, mayWrite)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	switch info, err := os.Stat(path); {
+	case err == nil && info.IsDir():
+		return fmt.Errorf("access_log: %s: is a directory: name the file in it", path)
+	case errors.Is(err, fs.ErrNotExist):
 		denied = forbidden(filepath.Dir(path), mayWrite|maySearch)
 	}
 	if !denied {
 		return nil
 	}
 	return fmt.Errorf("access_log: %s: permission denied (let the user that Sluice runs as write there)", path)
+}
+
+// checkOwners refuses owners of sockets that this machine does not know.
+func (s *setup) checkOwners() error {
+	list, err := s.opened()
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		if _, _, err := e.ids(); hasFile(e.addr) && err != nil {
+			return e.errorf("%w", err)
+		}
+	}
+	return nil
 }
 
 // checkSockets returns a note for each socket that is there and that this user may not connect to.

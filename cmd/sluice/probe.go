@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -128,15 +129,20 @@ func (o *probeOptions) run(ctx context.Context, cfg probe.Config, out io.Writer)
 		e := json.NewEncoder(out)
 		e.SetIndent("", "  ")
 		e.SetEscapeHTML(false)
-		return e.Encode(probeResult{report, advice, serveLine(cfg, advice), spawnLine(advice)})
+		return failure(e.Encode(probeResult{report, advice, serveLine(cfg, advice), spawnLine(advice)}))
 	}
+	var text bytes.Buffer
+	printReport(&text, cfg, report, advice)
+	return write(out, text.Bytes(), nil)
+}
+
+// printReport writes the results as people read them.
+func printReport(out *bytes.Buffer, cfg probe.Config, report *probe.Report, advice probe.Advice) {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, row := range report.Rows() {
 		fmt.Fprintf(table, "%s\t%s\n", row.Name, row.Text)
 	}
-	if err := table.Flush(); err != nil {
-		return &runError{err}
-	}
+	_ = table.Flush() // a buffer takes all
 	for _, w := range advice.Warnings {
 		fmt.Fprintf(out, "\nwarning: %s\n", w)
 	}
@@ -147,7 +153,6 @@ func (o *probeOptions) run(ctx context.Context, cfg probe.Config, out io.Writer)
 	if line := spawnLine(advice); line != "" {
 		fmt.Fprintf(out, "\nThe application serves one request at a time. Sluice can start several such processes, each with a socket of its own:\n\n%s\n", line)
 	}
-	return nil
 }
 
 // probeResult is the output of --json.

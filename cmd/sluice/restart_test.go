@@ -85,6 +85,11 @@ func TestNothingToRestart(t *testing.T) {
 	if w := ask(s, "POST", "/restart"); w.Code != 404 || !strings.Contains(w.Body.String(), "not started by Sluice") {
 		t.Errorf("%d %q", w.Code, w.Body)
 	}
+	for name, want := range map[string]int{"": 200, "app": 200, "nosuch": 404} {
+		if w := ask(s, "GET", "/status.json?application="+name); w.Code != want {
+			t.Errorf("the state of %q: %d, want %d", name, w.Code, want)
+		}
+	}
 	for _, path := range []string{"/healthz", "/status.json", "/metrics"} {
 		w := ask(s, "GET", path)
 		if rebound := ask(s, "GET", path, "Host", "rebound.example"); rebound.Code != 421 || strings.Contains(rebound.Body.String(), "gate") {

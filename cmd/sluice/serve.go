@@ -81,10 +81,10 @@ way of the --status address, and say when it is done.`,
 			}
 			if o.printConfig {
 				text, err := tomlfile.Write(o.given)
-				if err == nil {
-					_, err = cmd.OutOrStdout().Write(text)
+				if err != nil {
+					return err
 				}
-				return err
+				return write(cmd.OutOrStdout(), text, nil)
 			}
 			return serve(c, process, former)
 		},

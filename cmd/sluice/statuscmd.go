@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -122,8 +123,15 @@ func statusSource(args []string) (*watch.Source, error) {
 	if p := config.ProtocolOf(addr); p != "" && p != config.HTTP {
 		return nil, fmt.Errorf("address %q: the status is served in HTTP: want host:port or unix:/path", addr)
 	}
-	network, dial, err := config.ParseAddress(addr)
-	if err != nil {
+	place := addr
+	if strings.Contains(addr, "://") {
+		place = strings.TrimSuffix(addr, "/") // as a browser shows it
+	}
+	network, dial, err := config.ParseAddress(place)
+	switch {
+	case err != nil && !isUnix(addr):
+		return nil, fmt.Errorf("address %q: want host:port or unix:/path, as in --status of \"sluice serve\"", addr)
+	case err != nil:
 		return nil, err
 	}
 	return watch.NewSource(addr, network, dial), nil

@@ -58,7 +58,26 @@ func explainFlagError(cmd *cobra.Command, err error) error {
 	if serve, _, notFound := cmd.Find([]string{"serve"}); notFound == nil && serve.Flags().Lookup(name) != nil {
 		return fmt.Errorf("%w; it is one of \"%s\"", err, serve.CommandPath())
 	}
-	return err
+	if name == "v" || name == "version" {
+		return fmt.Errorf("%w; did you mean \"%s version\"?", err, cmd.CommandPath())
+	}
+	return fmt.Errorf("%w; \"%s --help\" lists the commands, which have flags", err, cmd.CommandPath())
+}
+
+// checkTopic is an argument check that permits a command, and one of its own.
+func checkTopic(cmd *cobra.Command, args []string) error {
+	at := cmd.Root()
+	for _, name := range args {
+		switch next, _, err := at.Find([]string{name}); {
+		case err == nil && next != at:
+			at = next
+		case at.HasAvailableSubCommands():
+			return checkCommand(at, []string{name})
+		default:
+			return fmt.Errorf("unknown command %q: \"%s\" has none of its own", name, at.CommandPath())
+		}
+	}
+	return nil
 }
 
 // checkCommand is an argument check that permits commands only.

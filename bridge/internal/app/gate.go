@@ -36,9 +36,40 @@ func MeansNothing(key string) error {
 	return fmt.Errorf("%s: means nothing in a plain queue, and lanes is off", key)
 }
 
+// What the gate can count. It would refuse more itself, but does not know the settings' names.
+const (
+	mostWorkers = 1_000_000_000
+	mostWaiting = 1 << 30
+	mostBudget  = 1e9 // less than that
+)
+
+// checkSizes refuses what the gate cannot count.
+func checkSizes(app *config.Application) error {
+	instances := len(app.Backends)
+	if app.Spawn != nil {
+		instances = app.Spawn.MaxInstances
+	}
+	switch q, a := &app.Queue, &app.Admission; {
+	case instances > mostWorkers || app.Workers > mostWorkers/instances:
+		return fmt.Errorf("workers: is %d, want at most %d, those of all instances together", app.Workers, mostWorkers)
+	case q.Size > mostWaiting:
+		return fmt.Errorf("queue.size: is %d, want at most %d", q.Size, mostWaiting)
+	case q.LongSize > mostWaiting:
+		return fmt.Errorf("queue.long_size: is %d, want at most %d", q.LongSize, mostWaiting)
+	case a.ClientRate >= mostBudget:
+		return fmt.Errorf("admission.client_rate: is %g, want less than %g", a.ClientRate, mostBudget)
+	case a.ClientBurst >= mostBudget:
+		return fmt.Errorf("admission.client_burst: is %g, want less than %g", a.ClientBurst, mostBudget)
+	}
+	return nil
+}
+
 // completeGate fills in the defaults that depend on the number of workers of all instances,
 // and checks the settings that must fit it.
 func completeGate(app *config.Application) error {
+	if err := checkSizes(app); err != nil {
+		return err
+	}
 	workers := app.AllWorkers()
 	d, a := admission.Defaults(workers), &app.Admission
 	app.ClientLimit, a.Unknown = cmp.Or(app.ClientLimit, d.ClientLimit), cmp.Or(a.Unknown, d.Unknown)

@@ -10,6 +10,7 @@ import { save } from './save.js';
 let view = null; // the last state
 let shown = null; // the application that the charts are of, and of which process
 let stream = null;
+let attempt = 0; // the last one to connect, or to stay unconnected
 let retry = 0;
 
 const frozen = () => address.get('freeze') === '1';
@@ -21,15 +22,17 @@ const chosen = (v) => v.applications.find((a) => a.name === address.get('app')) 
 async function connect() {
   clearTimeout(retry);
   disconnect();
+  const mine = attempt;
   let state;
   try {
     const answer = await fetch('view.json', { cache: 'no-store' });
     if (!answer.ok) throw new Error(`view.json: ${answer.status}`);
     state = await answer.json();
   } catch {
-    lost();
+    if (mine === attempt) lost();
     return;
   }
+  if (mine !== attempt) return; // else there would be two streams
   show(state, true);
   if (frozen()) return;
   stream = new EventSource('stream');
@@ -38,6 +41,7 @@ async function connect() {
 }
 
 function disconnect() {
+  attempt++;
   stream?.close();
   stream = null;
 }

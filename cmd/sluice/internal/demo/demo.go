@@ -53,7 +53,7 @@ func Run(ctx context.Context, l net.Listener, s Settings, out io.Writer) error {
 	if s.Fleet != nil {
 		what = "two gates that share one application's workers"
 	}
-	fmt.Fprintf(out, "http://%s/ has the page: %s.\n\n", l.Addr(), what)
+	fmt.Fprintf(out, "http://%s/ has the page: %s.\n\n", reachable(l.Addr()), what)
 	d := &Demo{fresh: make(chan struct{}), news: newsList{begun: time.Now()}}
 	dir, err := os.MkdirTemp("", "sluice-demo")
 	if err != nil {
@@ -75,6 +75,14 @@ func Run(ctx context.Context, l net.Listener, s Settings, out io.Writer) error {
 	go func() { failed <- server.Serve(l) }()
 	defer server.Close()
 	return d.watch(ctx, failed, out)
+}
+
+// reachable is where a browser of this machine finds a listener.
+func reachable(addr net.Addr) string {
+	if at, ok := addr.(*net.TCPAddr); ok && at.IP.IsUnspecified() {
+		return fmt.Sprintf("127.0.0.1:%d", at.Port)
+	}
+	return addr.String()
 }
 
 // watch looks at both sides until ctx ends.

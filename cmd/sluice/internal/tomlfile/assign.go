@@ -12,6 +12,7 @@ type reader struct {
 	file     *File
 	pause    func()
 	problems Problems
+	meant    map[string]bool // tables that are there, and are not written as they must be
 }
 
 func (r *reader) errorf(at Position, format string, args ...any) {
@@ -46,6 +47,7 @@ func (r *reader) top(root *table) {
 			r.unknownTop(e)
 		case e.table == nil && e.tables == nil, e.name == tableServer && e.table == nil, e.name != tableServer && e.tables == nil:
 			r.errorf(e.at, "%s: is no table as it is written: begin it with %s", e.name, header)
+			r.meant[e.name] = true
 		case e.name == tableServer:
 			server = e.table
 		case e.name == tableApplication:
@@ -65,6 +67,7 @@ func (r *reader) top(root *table) {
 func (r *reader) unknownTop(e *entry) {
 	if best := config.Nearest(e.name, tableNames, map[string]string{"app": tableApplication, "backend": tableApplication, "upstream": tableApplication, "host": tableSite, "vhost": tableSite, "global": tableServer}); best != "" {
 		r.errorf(e.at, "%s: there is no such table, did you mean %s?", e.name, tables[best].header)
+		r.meant[best] = true
 		return
 	}
 	for _, name := range tableNames {

@@ -12,15 +12,20 @@ import (
 func (r *reader) relations() {
 	f := r.file
 	names := r.names()
-	if len(f.Applications) == 0 {
+	none := len(f.Applications) == 0 && r.meant[tableApplication] // nor can there be one that a site names
+	switch {
+	case none:
+	case len(f.Applications) == 0:
 		r.errorf(Position{}, "has no [[application]]: name one and say where it is, such as\n\n    [[application]]\n    name = \"wiki\"\n    backends = [\"unix:/run/wiki.sock\"]\n    workers = 16\n\n    [[site]]\n    application = \"wiki\"\n")
-	} else if len(f.Sites) == 0 {
+	case len(f.Sites) == 0 && !r.meant[tableSite]:
 		r.errorf(f.applications[0].at, "there is no [[site]]: nothing leads to the application; add [[site]] with application = %q", names[0])
 	}
 	used := make(map[string]bool)
 	places := make(map[[2]string]int)
 	for i, s := range f.Sites {
-		r.uses(i, s, names)
+		if !none {
+			r.uses(i, s, names)
+		}
 		used[s.Uses] = true
 		r.places(i, s, places)
 	}

@@ -110,7 +110,7 @@ func parseFile(path string, data []byte, pause func()) (*File, error) {
 		wrong.Path = path
 		return nil, Problems{wrong}
 	}
-	r := reader{file: &File{Path: path}, pause: pause}
+	r := reader{file: &File{Path: path}, pause: pause, meant: make(map[string]bool)}
 	r.top(root)
 	r.relations()
 	if err := r.problems.asError(); err != nil {

@@ -175,3 +175,20 @@ poll_answer.status = 200
 		t.Errorf("%v\nwant %s", err, want)
 	}
 }
+
+// A table that is not written as it must be is the only mistake: that there is none follows from it.
+func TestMeantTables(t *testing.T) {
+	const application, site = "[[application]]\nname = \"a\"\nbackends = [\"unix:/a\"]\n", "[[site]]\napplication = \"a\"\n"
+	for text, want := range map[string]string{
+		application + "[site]\n":                                 "s.toml:4:2: site: is no table as it is written: begin it with [[site]]",
+		application + "[[sites]]\n":                              "s.toml:4:3: sites: there is no such table, did you mean [[site]]?",
+		"[application]\nname = \"a\"\n" + site:                   "s.toml:1:2: application: is no table as it is written: begin it with [[application]]",
+		"application = [{ backends = [\"unix:/a\"] }]\n" + site:  "s.toml:1:1: application: is no table as it is written: begin it with [[application]]",
+		"[[applications]]\nbackends = [\"unix:/a\"]\n" + site:    "s.toml:1:3: applications: there is no such table, did you mean [[application]]?",
+		application + "[sites]\n[application.queue]\nsize = 0\n": "s.toml:4:2: sites: there is no such table, did you mean [[site]]?\ns.toml:6:1: queue.size: is 0, want at least 1",
+	} {
+		if _, err := Parse("s.toml", []byte(text)); err == nil || err.Error() != want {
+			t.Errorf("%s\n%v\nwant\n%s", text, err, want)
+		}
+	}
+}
