@@ -22,6 +22,27 @@ import (
 	"time"
 )
 
+// acmeDirectory returns a directory that is removed in the end. Closing a Store does not wait for what certmagic does, which
+// may write there a moment longer.
+func acmeDirectory(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+			if err := os.RemoveAll(dir); err == nil {
+				return
+			} else if time.Now().After(end) {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	return dir
+}
+
 // made is a certificate and its key, in PEM.
 type made struct{ certificate, key []byte }
 
@@ -182,7 +203,7 @@ func TestGetCertificate(t *testing.T) {
 		}
 	}
 	// Nothing listens at the authority's address, and the name is not served meanwhile.
-	acme := &ACME{CA: "https://127.0.0.1:1/dir", Directory: filepath.Join(dir, "acme"), Names: []string{"de.wiki.test"}}
+	acme := &ACME{CA: "https://127.0.0.1:1/dir", Directory: acmeDirectory(t), Names: []string{"de.wiki.test"}}
 	s.Use(pairs(t, files...), acme)
 	if n, err := s.handshake("de.wiki.test"); err == nil {
 		t.Errorf("it has %d", n)

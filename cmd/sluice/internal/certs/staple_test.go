@@ -275,7 +275,7 @@ func TestResponderOfACME(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	acme := &ACME{CA: "https://127.0.0.1:1/dir", Directory: t.TempDir(), Names: []string{"a.test"}}
+	acme := &ACME{CA: "https://127.0.0.1:1/dir", Directory: acmeDirectory(t), Names: []string{"a.test"}}
 	of := (&certmagic.ACMEIssuer{CA: acme.CA}).IssuerKey()
 	for at, text := range map[string][]byte{
 		certmagic.StorageKeys.SiteCert(of, "a.test"): append(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: leaf.Raw}),
