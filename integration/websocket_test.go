@@ -4,6 +4,7 @@ package integration
 
 import (
 	"bufio"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -138,4 +139,70 @@ func TestWebSocketLimit(t *testing.T) {
 		t.Errorf("the log does not say that requests were refused:\n%s", log)
 	}
 	t.Logf("%d polls and %d pages answered, %d WebSockets refused", polls.Load(), pages.Load(), refused.Load())
+}
+
+// awaitNoUpgrades waits until no connection is upgraded.
+func (g *configured) awaitNoUpgrades(t testing.TB) {
+	t.Helper()
+	eventually(t, "no connection is upgraded", func() error {
+		var state struct {
+			Applications []struct{ Gate struct{ Upgraded int } }
+		}
+		if err := json.Unmarshal([]byte(g.status.get(t, "/status.json")), &state); err != nil {
+			return err
+		}
+		for _, a := range state.Applications {
+			if a.Gate.Upgraded > 0 {
+				return fmt.Errorf("%d are", a.Gate.Upgraded)
+			}
+		}
+		return nil
+	})
+}
+
+// A WebSocket goes on over reloads as long as its site stays as it is, and does not hold up the end.
+func TestWebSocketOverReloads(t *testing.T) {
+	t.Parallel()
+	node, n := startNode(t, 8).addr, 0
+	text := func(of string) string {
+		n++
+		return fmt.Sprintf("[[application]]\nname = \"node\"\nbackends = [%q]\nworkers = 8\n[[site]]\nhosts = [\"it\"]\n%s[[site]]\nhosts = [\"other\"]\nmount = \"/%d\"\n", node, of, n)
+	}
+	g := startConfigured(t, "", text(""))
+	c, in := upgrade(t, g.url)
+	wantNext(t, in, "first ")
+	for i := range 3 {
+		g.configure(t, "", text(""))
+		g.reloaded(t)
+		fmt.Fprint(c, "and ")
+		wantNext(t, in, "and ")
+		if i == 1 {
+			pause(t, 3*time.Second) // former sites are closed by then
+		}
+	}
+	later, laterIn := upgrade(t, g.url)
+	wantNext(t, laterIn, "first ")
+	g.configure(t, "", text("max_body = \"1MiB\"\n"))
+	g.reloaded(t)
+	for _, in := range []io.Reader{in, laterIn} {
+		if rest, err := io.ReadAll(in); len(rest) > 0 || err != nil {
+			t.Errorf("after the site has changed: %q, %v", rest, err)
+		}
+	}
+	later.Close()
+	g.awaitNoUpgrades(t) // a client sees the end before the gate has the place for another one
+
+	_, in = upgrade(t, g.url)
+	wantNext(t, in, "first ")
+	g.configure(t, "", text("max_body = \"1MiB\"\n"))
+	g.reloaded(t)
+	begun := time.Now()
+	g.signal(t, syscall.SIGTERM)
+	if rest, err := io.ReadAll(in); len(rest) > 0 || err != nil {
+		t.Errorf("at the end: %q, %v", rest, err)
+	}
+	<-g.ended
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("the end took %v", took)
+	}
 }
